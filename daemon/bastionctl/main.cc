@@ -1,0 +1,8 @@
+#include <cstdio>
+
+#include "base/version.h"
+
+int main() {
+  std::printf("bastionctl %s (%s)\n", bastion::kVersion.data(), bastion::kRevision.data());
+  return 0;
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+"""Checks which shared libraries the programs load.
+
+usage: linkage.py BASTIOND RESOLVER BASTIONCTL
+
+BoringSSL and OpenSSL have the same symbols, so no program may load both; the resolver and bastionctl may load neither,
+because what they call (NSS modules) may bring OpenSSL by itself.
+"""
+
+import subprocess
+import sys
+
+
+def loaded(program: str) -> list[str]:
+    listing = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return [line.strip() for line in listing.splitlines()]
+
+
+def main() -> int:
+    bastiond, *without_crypto = sys.argv[1:]
+    problems = []
+    for library in loaded(bastiond):
+        if "not found" in library:
+            problems.append(f"{bastiond}: {library}")
+        if library.startswith(("libcrypto.so", "libssl.so")) and "/android/" not in library:
+            problems.append(f"{bastiond} loads OpenSSL: {library}")
+    for program in without_crypto:
+        for library in loaded(program):
+            if library.startswith(("libcrypto.so", "libssl.so")):
+                problems.append(f"{program} must load no crypto library: {library}")
+    print("\n".join(problems) if problems else "linkage: ok")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bastion::proto {
+
+/// ForwardPattern is one destination that a forwarding may have: a host glob (`*`, `?`; matched
+/// without case against the host as the client wrote it) and a port range.
+struct ForwardPattern {
+  std::string host;
+  std::uint16_t port_min = 0;
+  std::uint16_t port_max = 65535;
+  friend bool operator==(const ForwardPattern&, const ForwardPattern&) = default;
+};
+
+/// Permissions is what one session may do inside SSH: the part of a grant that proto/ enforces.
+/// The default allows nothing. Compiled by the policy, carried to the worker by the warden,
+/// immutable for the life of the session.
+struct Permissions {
+  bool shell = false;
+  bool exec = false;
+  bool pty = false;
+  bool agent = false;
+  bool x11 = false;
+  bool every_subsystem = false;
+  std::vector<std::string> subsystems;               // exact names, "sftp" among them
+  std::vector<ForwardPattern> forward_local;         // direct-tcpip, as the target sees them
+  std::vector<ForwardPattern> forward_remote;        // tcpip-forward: bind address and port
+  std::vector<std::string> forward_local_sockets;    // direct-streamlocal: path globs
+  std::vector<std::string> forward_remote_sockets;   // streamlocal-forward: path globs
+  std::vector<std::string> env;                      // globs of variable names
+  /// force_command replaces every shell, exec and subsystem request (a user certificate's critical
+  /// option); empty: none. With it neither pty-less subsystems nor signals of the user pass.
+  std::string force_command;
+  std::uint32_t channels_max = 64;                   // all kinds, per connection
+  std::uint32_t session_channels_max = 10;           // "session" channels, per connection
+
+  friend bool operator==(const Permissions&, const Permissions&) = default;
+};
+
+}  // namespace bastion::proto

@@ -1,0 +1,421 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/secret.h"
+#include "proto/permissions.h"
+
+/// The messages between our processes (SOCK_SEQPACKET, one message a packet). Each struct lists its
+/// fields once, in `fields`, and ipc/codec.h encodes and decodes by that list; decoding checks
+/// every length and refuses what trails. docs/architecture.md has the table of who may send what
+/// when; the warden's permit table (warden/permits.h) enforces it, default deny.
+namespace bastion::daemon::ipc {
+
+inline constexpr std::uint8_t kVersion = 1;
+/// The largest message: a session's state with one receive of unread input (64 KiB), its unsent
+/// output and a grant. Below Linux's default SO_SNDBUF of 212,992 bytes.
+inline constexpr std::size_t kMessageBytesMax = 160 * 1024;
+
+/// SessionId names one session in the warden's table: slot and generation. Zero: none.
+using SessionId = std::uint64_t;
+/// ConnectionId names one accepted connection in the supervisor's table.
+using ConnectionId = std::uint64_t;
+using Cookie = std::array<std::uint8_t, 16>;
+
+enum class Role : std::uint8_t { kSupervisor, kGate, kWorker, kWarden, kResolver };
+
+enum class Type : std::uint8_t {
+  // supervisor → gate
+  kConnection = 1,       // + the socket
+  kDropConnection = 2,
+  // gate → supervisor
+  kConnectionDone = 3,
+  // supervisor → warden
+  kConfiguration = 10,   // + memfd with the file bundle
+  kAddPeer = 11,         // + the warden's end of the peer's socket pair
+  kPeerGone = 12,
+  kControlRequest = 13,
+  kShutdown = 14,        // also warden → worker
+  // warden → supervisor
+  kConfigurationResult = 20,
+  kControlReply = 21,
+  kDrained = 22,         // answer to kShutdown: no session is left
+  // warden → gate, warden → worker
+  kSettings = 30,
+  kCookies = 31,
+  kRefused = 32,         // the negative answer to any request
+  // gate → warden
+  kTakeCookies = 40,     // worker too
+  kSignFirstExchange = 41,  // + the connection's socket
+  kKeyQuery = 42,
+  kKeyVerify = 43,
+  kHandOver = 44,
+  kConnectionGone = 45,
+  // warden → gate
+  kExchangeSigned = 50,  // worker too
+  kKeyAnswer = 51,
+  kVerdict = 52,
+  // warden → worker
+  kAdopt = 60,           // + the user's socket
+  kTargetConnected = 61, // + the target's socket
+  kTargetFailed = 62,
+  kTargetVerified = 63,
+  kTargetSignature = 64,
+  kTunnelOpened = 65,    // + the tunnel's socket
+  kListing = 66,
+  kEndSession = 67,
+  // worker → warden
+  kSignRekey = 70,
+  kTargetVerify = 71,
+  kTargetSign = 72,
+  kOpenTunnel = 73,
+  kAskListing = 74,
+  kSessionEvent = 75,
+  kSessionStats = 76,
+  kSessionEnded = 77,
+  // warden → resolver, resolver → warden
+  kResolve = 80,
+  kResolved = 81,
+};
+
+/// Header goes before every message. `request` is chosen by the asking side and comes back in the
+/// answer; 0 marks one-way messages. `session` is 0 where none is meant.
+struct Header {
+  std::uint8_t version = kVersion;
+  Type type{};
+  std::uint32_t request = 0;
+  SessionId session = 0;
+};
+
+// --- supervisor ↔ gate -------------------------------------------------------------------------
+
+/// Connection: a freshly accepted socket, which travels with it. Peer's address: getpeername.
+struct Connection {
+  static constexpr Type kType = Type::kConnection;
+  ConnectionId connection = 0;
+  void fields(auto& f) { f(connection); }
+};
+/// DropConnection: close it now (the table of unauthenticated connections is full).
+struct DropConnection {
+  static constexpr Type kType = Type::kDropConnection;
+  ConnectionId connection = 0;
+  void fields(auto& f) { f(connection); }
+};
+/// ConnectionDone: it no longer counts as unauthenticated: closed, or authenticated and handed over.
+struct ConnectionDone {
+  static constexpr Type kType = Type::kConnectionDone;
+  ConnectionId connection = 0;
+  bool authenticated = false;
+  void fields(auto& f) { f(connection); f(authenticated); }
+};
+
+// --- supervisor ↔ warden -----------------------------------------------------------------------
+
+struct Configuration {  // + memfd
+  static constexpr Type kType = Type::kConfiguration;
+  std::string path;  // of bastiond.yaml inside the bundle
+  std::string loaded_by;  // "start", "reload"
+  void fields(auto& f) { f(path); f(loaded_by); }
+};
+struct ConfigurationResult {
+  static constexpr Type kType = Type::kConfigurationResult;
+  bool ok = false;
+  std::string text;  // errors, one a line; or a summary
+  void fields(auto& f) { f(ok); f(text); }
+};
+struct AddPeer {  // + socket
+  static constexpr Type kType = Type::kAddPeer;
+  Role role{};
+  std::uint32_t index = 0;
+  std::uint32_t pid = 0;
+  void fields(auto& f) { f(role); f(index); f(pid); }
+};
+struct PeerGone {
+  static constexpr Type kType = Type::kPeerGone;
+  Role role{};
+  std::uint32_t index = 0;
+  std::uint32_t pid = 0;
+  void fields(auto& f) { f(role); f(index); f(pid); }
+};
+/// ControlRequest: one JSON request of bastionctl, already admitted by its peer credentials.
+struct ControlRequest {
+  static constexpr Type kType = Type::kControlRequest;
+  bool admin = false;      // else viewer
+  std::string by;          // who asks, for the log: "uid 1000"
+  std::string json;
+  void fields(auto& f) { f(admin); f(by); f(json); }
+};
+struct ControlReply {
+  static constexpr Type kType = Type::kControlReply;
+  std::string json;
+  void fields(auto& f) { f(json); }
+};
+struct Shutdown {
+  static constexpr Type kType = Type::kShutdown;
+  std::uint32_t limit_ms = 0;
+  std::string text;  // what the users are told
+  void fields(auto& f) { f(limit_ms); f(text); }
+};
+struct Drained {
+  static constexpr Type kType = Type::kDrained;
+  void fields(auto& /*f*/) {}
+};
+
+// --- warden → gate, worker ---------------------------------------------------------------------
+
+struct HostKey {
+  std::string algorithm;  // as it stands in server_host_key_algorithms
+  Bytes blob;             // plain key or host certificate
+  void fields(auto& f) { f(algorithm); f(blob); }
+};
+/// Settings: everything that gates and workers need of the configuration; sent when they are added
+/// and after each reload. Sessions that are under way keep what they began with.
+struct Settings {
+  static constexpr Type kType = Type::kSettings;
+  std::vector<std::string> kex, ciphers, macs, host_key_algorithms, public_key_algorithms;
+  std::vector<HostKey> host_keys;  // in order of preference; host_key_algorithms is theirs
+  std::uint32_t first_factor_ms = 0, login_grace_ms = 0;
+  std::uint32_t auth_failures = 0, key_offers = 0;
+  std::uint32_t handshake_ms = 0, keepalive_ms = 0;
+  std::uint64_t rekey_bytes = 0, rekey_packets = 0;
+  std::uint32_t rekey_seconds = 0;
+  void fields(auto& f) {
+    f(kex); f(ciphers); f(macs); f(host_key_algorithms); f(public_key_algorithms); f(host_keys);
+    f(first_factor_ms); f(login_grace_ms); f(auth_failures); f(key_offers);
+    f(handshake_ms); f(keepalive_ms); f(rekey_bytes); f(rekey_packets); f(rekey_seconds);
+  }
+};
+struct TakeCookies {
+  static constexpr Type kType = Type::kTakeCookies;
+  std::uint32_t count = 0;
+  void fields(auto& f) { f(count); }
+};
+struct Cookies {
+  static constexpr Type kType = Type::kCookies;
+  std::vector<Cookie> cookies;
+  void fields(auto& f) { f(cookies); }
+};
+/// Refused answers any request. `text` is for the user (one line, no control bytes, no prefix),
+/// or empty where the user is told nothing; `fatal` asks for a disconnect with it.
+struct Refused {
+  static constexpr Type kType = Type::kRefused;
+  bool fatal = false;
+  std::string text;
+  void fields(auto& f) { f(fatal); f(text); }
+};
+
+// --- exchanges: gate, worker → warden -----------------------------------------------------------
+
+/// Exchange: the parts of an exchange hash (crypto::ExchangeParts), owned.
+struct Exchange {
+  std::string kex_method;
+  std::string host_key_algorithm;
+  Bytes client_ident, server_ident, client_kexinit, server_kexinit, host_key_blob;
+  Bytes client_field, server_field;
+  SecretBytes secret_field;
+  void fields(auto& f) {
+    f(kex_method); f(host_key_algorithm); f(client_ident); f(server_ident); f(client_kexinit);
+    f(server_kexinit); f(host_key_blob); f(client_field); f(server_field); f(secret_field);
+  }
+};
+/// SignFirstExchange (gate; once per socket): the warden makes the session from it.
+struct SignFirstExchange {  // + socket
+  static constexpr Type kType = Type::kSignFirstExchange;
+  Exchange exchange;
+  void fields(auto& f) { f(exchange); }
+};
+/// SignRekey (worker): a later exchange of the user's leg.
+struct SignRekey {
+  static constexpr Type kType = Type::kSignRekey;
+  Exchange exchange;
+  void fields(auto& f) { f(exchange); }
+};
+struct ExchangeSigned {  // header.session names the session from here on
+  static constexpr Type kType = Type::kExchangeSigned;
+  Bytes hash;
+  Bytes signature;
+  void fields(auto& f) { f(hash); f(signature); }
+};
+
+// --- gate → warden ------------------------------------------------------------------------------
+
+struct KeyQuery {
+  static constexpr Type kType = Type::kKeyQuery;
+  std::string user_name;
+  std::string algorithm;
+  Bytes key_blob;
+  void fields(auto& f) { f(user_name); f(algorithm); f(key_blob); }
+};
+struct KeyAnswer {
+  static constexpr Type kType = Type::kKeyAnswer;
+  bool acceptable = false;
+  void fields(auto& f) { f(acceptable); }
+};
+struct KeyVerify {
+  static constexpr Type kType = Type::kKeyVerify;
+  std::string user_name;
+  std::string algorithm;
+  Bytes key_blob;
+  Bytes signature;
+  bool hostbound = false;       // publickey-hostbound-v00@openssh.com
+  Bytes hostbound_host_key;     // the host key blob that the user signed over
+  void fields(auto& f) {
+    f(user_name); f(algorithm); f(key_blob); f(signature); f(hostbound); f(hostbound_host_key);
+  }
+};
+/// Verdict: authenticated or not. Where it is success the warden has decided and begun to dial.
+struct Verdict {
+  static constexpr Type kType = Type::kVerdict;
+  bool success = false;
+  void fields(auto& f) { f(success); }
+};
+/// HandOver (one-way, once, after a successful Verdict): the session leaves the gate. The warden
+/// passes `state` and `input` on unread.
+struct HandOver {
+  static constexpr Type kType = Type::kHandOver;
+  SecretBytes state;   // proto::SessionState, encoded
+  SecretBytes input;   // received, not yet opened
+  void fields(auto& f) { f(state); f(input); }
+};
+/// ConnectionGone (one-way): the gate has closed a connection whose exchange was signed.
+struct ConnectionGone {
+  static constexpr Type kType = Type::kConnectionGone;
+  std::string reason;  // for the log
+  void fields(auto& f) { f(reason); }
+};
+
+// --- warden → worker ----------------------------------------------------------------------------
+
+enum class SessionMode : std::uint8_t {
+  kRouted,   // a target is being dialled; TargetConnected or TargetFailed follows
+  kMenu,     // no target named: listing, and ProxyJump tunnels
+  kRefused,  // `refusal` is what every session channel is told
+};
+/// Adopt: a session comes to this worker.
+struct Adopt {  // + the user's socket
+  static constexpr Type kType = Type::kAdopt;
+  SessionMode mode{};
+  std::string short_id;   // for messages to the user: "7q2m"
+  std::string user;       // identity
+  std::string target;     // routed: the target's name
+  std::string login;      // routed
+  std::string refusal;    // kRefused
+  proto::Permissions permissions;
+  SecretBytes state;
+  SecretBytes input;
+  void fields(auto& f) {
+    f(mode); f(short_id); f(user); f(target); f(login); f(refusal); f(permissions); f(state);
+    f(input);
+  }
+};
+struct TargetConnected {  // + the target's socket
+  static constexpr Type kType = Type::kTargetConnected;
+  std::vector<std::string> host_key_algorithms;  // those on record for this target first
+  std::vector<std::string> legacy;               // the target's `legacy:` names
+  void fields(auto& f) { f(host_key_algorithms); f(legacy); }
+};
+struct TargetFailed {
+  static constexpr Type kType = Type::kTargetFailed;
+  std::string text;  // one line for the user
+  void fields(auto& f) { f(text); }
+};
+/// TargetVerify (worker, once): the first exchange with the target and the host's signature over
+/// it. The warden computes the hash, verifies, holds the key against what is on record.
+struct TargetVerify {
+  static constexpr Type kType = Type::kTargetVerify;
+  Exchange exchange;
+  Bytes signature;
+  void fields(auto& f) { f(exchange); f(signature); }
+};
+struct TargetCredential {
+  std::string algorithm;  // empty for an RSA key: the worker picks by server-sig-algs, TargetSign
+  Bytes blob;             // public key or certificate, as USERAUTH_REQUEST carries it
+  Bytes signature;        // over userauth_signed_data for this exchange and login; empty for RSA
+  std::vector<std::string> algorithms;  // RSA: what TargetSign may ask for
+  void fields(auto& f) { f(algorithm); f(blob); f(signature); f(algorithms); }
+};
+struct TargetVerified {
+  static constexpr Type kType = Type::kTargetVerified;
+  Bytes hash;
+  std::vector<TargetCredential> credentials;  // in the order to try
+  void fields(auto& f) { f(hash); f(credentials); }
+};
+struct TargetSign {
+  static constexpr Type kType = Type::kTargetSign;
+  std::uint32_t credential = 0;
+  std::string algorithm;
+  void fields(auto& f) { f(credential); f(algorithm); }
+};
+struct TargetSignature {
+  static constexpr Type kType = Type::kTargetSignature;
+  Bytes signature;
+  void fields(auto& f) { f(signature); }
+};
+/// OpenTunnel (menu sessions): a direct-tcpip of ProxyJump. Answer: TunnelOpened or Refused.
+struct OpenTunnel {
+  static constexpr Type kType = Type::kOpenTunnel;
+  std::uint32_t channel = 0;
+  std::string host;
+  std::uint32_t port = 0;
+  void fields(auto& f) { f(channel); f(host); f(port); }
+};
+struct TunnelOpened {  // + socket
+  static constexpr Type kType = Type::kTunnelOpened;
+  std::uint32_t channel = 0;
+  void fields(auto& f) { f(channel); }
+};
+struct AskListing {
+  static constexpr Type kType = Type::kAskListing;
+  void fields(auto& /*f*/) {}
+};
+struct Listing {
+  static constexpr Type kType = Type::kListing;
+  std::string text;  // lines end with \n
+  void fields(auto& f) { f(text); }
+};
+struct EndSession {
+  static constexpr Type kType = Type::kEndSession;
+  std::string text;  // for the user
+  void fields(auto& f) { f(text); }
+};
+/// SessionEvent (one-way): what a log line says: "channel opened", "request refused"…
+struct SessionEvent {
+  static constexpr Type kType = Type::kSessionEvent;
+  bool warning = false;
+  std::string text;  // our own words; a peer's bytes in it are escaped already
+  void fields(auto& f) { f(warning); f(text); }
+};
+/// SessionStats (one-way, at most one a second and only when something changed).
+struct SessionStats {
+  static constexpr Type kType = Type::kSessionStats;
+  std::uint64_t bytes_up = 0, bytes_down = 0;  // channel data from the user, to the user
+  std::string channels;                        // "shell, sftp"
+  void fields(auto& f) { f(bytes_up); f(bytes_down); f(channels); }
+};
+struct SessionEnded {
+  static constexpr Type kType = Type::kSessionEnded;
+  std::string reason;
+  std::uint64_t bytes_up = 0, bytes_down = 0;
+  void fields(auto& f) { f(reason); f(bytes_up); f(bytes_down); }
+};
+
+// --- resolver -----------------------------------------------------------------------------------
+
+struct Resolve {
+  static constexpr Type kType = Type::kResolve;
+  std::string name;
+  void fields(auto& f) { f(name); }
+};
+struct Resolved {
+  static constexpr Type kType = Type::kResolved;
+  std::string error;                 // empty: found
+  std::vector<Bytes> addresses;      // 4 or 16 octets each, in the order to try, at most 16
+  void fields(auto& f) { f(error); f(addresses); }
+};
+
+}  // namespace bastion::daemon::ipc

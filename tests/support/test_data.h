@@ -6,8 +6,8 @@
 
 namespace bastion::test {
 
-// test_data gives the path of a file under tests/, such as "vectors/aes_gcm.txt". It looks for tests/
-// upwards from the running program, since build trees lie inside the source tree, unless
+// test_data gives the path of a file under tests/, such as "vectors/aes_gcm.txt". It looks for
+// tests/ upwards from the running program, since build trees lie inside the source tree, unless
 // BASTION_TESTS names the folder.
 [[nodiscard]] inline std::filesystem::path test_data(std::string_view name) {
   if (const char* tests = std::getenv("BASTION_TESTS"); tests != nullptr) {

@@ -34,6 +34,15 @@ inline constexpr std::size_t kPreIdentLineBytesMax = 8192;
 /// KEXINIT payloads: OpenSSH 10's is 1.6 KiB, ssh-audit's largest 4 KiB.
 inline constexpr std::size_t kKexInitBytesMax = 16 * 1024;
 
+/// EXT_INFO (RFC 8308): OpenSSH sends four extensions and reads at most 1024; a server-sig-algs of
+/// OpenSSH 10 has fewer than 20 names.
+inline constexpr std::uint32_t kExtInfoMax = 64;
+inline constexpr std::size_t kExtInfoNamesMax = 64;
+/// Algorithm names, RFC 4251 6.
+inline constexpr std::size_t kAlgorithmNameMax = 64;
+/// PONGs that may wait for the end of a key exchange: 64 KiB are a thousand keystrokes' worth.
+inline constexpr std::size_t kPongsWaitingMax = 64 * 1024;
+
 /// User names, target names and logins as they are typed: 64 for each of three and two separators.
 inline constexpr std::size_t kUserNameBytesMax = 256;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 
@@ -13,7 +14,10 @@ namespace bastion::crypto {
 struct KexMethod {
   std::string_view name;
   HashAlgorithm hash;
+  /// legacy methods exist for targets that a policy marks so: kex_respond refuses them.
+  bool legacy = false;
 };
+/// find_kex returns nullptr for a name that we do not have.
 const KexMethod* find_kex(std::string_view name);
 
 /// Ephemeral public values travel and are hashed as one RFC 4251 field: `string` for ECDH and
@@ -38,7 +42,8 @@ class KexClient {
 
 Result<std::unique_ptr<KexClient>> make_kex_client(const KexMethod& method, RandomSource& random);
 /// kex_respond is the server's side at once: checks the INIT's field, makes the ephemeral and the
-/// shared secret. Errors: kKeyExchange. `random` serves tests where the primitive takes randomness.
+/// shared secret. Errors: kKeyExchange. `random` gives every private value that the primitives take
+/// from outside; the KEMs' libraries draw their own for encapsulation, and sntrup761's for its keys.
 Result<KexReply> kex_respond(const KexMethod& method, ByteView client_field, RandomSource& random);
 
 /// ExchangeParts is what the exchange hash is made of (RFC 4253 8, RFC 5656 4). Identification

@@ -9,10 +9,13 @@
 
 namespace bastion::config {
 
-/// Algorithms are names in order of preference, offered to users and (without `public_keys`) to
-/// targets. The presets are in algorithms.h.
+enum class AlgorithmPreset : std::uint8_t { kStandard, kCompatible };
+
+/// Algorithms are a preset (proto/algorithms.h has the names), and lists in order of preference
+/// that take the place of the preset's where they are not empty. Each name in a list is one that
+/// crypto/ has and that is not legacy.
 struct Algorithms {
-  std::string preset = "standard";  // "standard", "compatible", or "lists"
+  AlgorithmPreset preset = AlgorithmPreset::kStandard;
   std::vector<std::string> kex;
   std::vector<std::string> ciphers;
   std::vector<std::string> macs;

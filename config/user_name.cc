@@ -149,7 +149,9 @@ Result<UserName> parse_user_name(std::string_view text) {
   if (!is_name(text, '\\', 1)) {
     return malformed("the user name has bytes that no name has");
   }
-  return UserName{.login = text};
+  UserName name;
+  name.login = text;
+  return name;
 }
 
 }  // namespace bastion::config

@@ -31,11 +31,11 @@ struct ClientAuthStep {
   Kind kind = Kind::kNone;
   /// banner points into the payload and lives until that is reused. Its bytes are the target's: the
   /// owner filters them before a user or a log sees them.
-  std::string_view banner;
+  std::string_view banner{};
   /// methods (kRefused): what the target says can continue, as a name-list of at most
   /// kMethodsShownMax bytes with "?" in place of names that are not plain ASCII. It lives until the
   /// next call.
-  std::string_view methods;
+  std::string_view methods{};
   /// partial (kRefused): the target took the credential and wants another one beside it.
   bool partial = false;
 };
@@ -62,8 +62,8 @@ class AuthClient {
   Result<ClientAuthStep> on_message(ByteView payload);
 
   /// provide_signed sends a publickey request with its signature, which was made over
-  /// userauth_signed_data for this login, algorithm and blob (a key or a certificate). Allowed after
-  /// kNeedCredential and kRefused; otherwise kInternal.
+  /// userauth_signed_data for this login, algorithm and blob (a key or a certificate). Allowed
+  /// after kNeedCredential and kRefused; otherwise kInternal.
   Status provide_signed(std::string_view algorithm, ByteView key_blob, ByteView signature);
 
   enum class State : std::uint8_t {
@@ -111,12 +111,12 @@ class AuthClient {
 
 /// choose_userauth_algorithm names the algorithm to sign with for a key of `type`, or for a
 /// certificate of one. For RSA the target's server-sig-algs (RFC 8308 3.1; nullopt where it sent no
-/// EXT_INFO) decides between rsa-sha2-512 and rsa-sha2-256; "ssh-rsa" with SHA-1 is taken only where
-/// `allow_legacy_rsa` and nothing better is listed. Other types have one name each, and old servers
-/// list them incompletely, so the list is not asked. kAuth: the target takes no RSA signature of
-/// ours.
-Result<std::string_view> choose_userauth_algorithm(
-    crypto::KeyType type, bool certificate, std::optional<std::string_view> server_sig_algs,
-    bool allow_legacy_rsa);
+/// EXT_INFO, when we try SHA-2 all the same, RFC 8332 3.3) decides between rsa-sha2-512 and
+/// rsa-sha2-256. "ssh-rsa" with SHA-1 is taken only where `allow_legacy_rsa` and nothing better is
+/// listed, and never for a certificate. Other types have one name each, and old servers list them
+/// incompletely, so the list is not asked. kAuth: the target takes no RSA signature of ours.
+Result<std::string_view> choose_userauth_algorithm(crypto::KeyType type, bool certificate,
+                                                   std::optional<std::string_view> server_sig_algs,
+                                                   bool allow_legacy_rsa);
 
 }  // namespace bastion::proto

@@ -18,7 +18,7 @@ namespace bastion::proto {
 struct AuthServerOptions {
   /// failures: this many refused attempts, the last of them included, end the connection. Counted
   /// are refused signatures, methods that we do not offer, each "none" but the first, and each
-  /// change of user or service.
+  /// change of user.
   std::uint32_t failures = 6;
   /// key_offers: questions whether a key would do (an agent's keys) that are answered.
   std::uint32_t key_offers = 64;
@@ -41,8 +41,8 @@ struct AuthStep {
     kNeedKeyVerify,  // have `signature` verified and the login decided; answer by provide_verdict
   };
   Kind kind = Kind::kNone;
-  std::string_view user;  // as sent: at most limits::kUserNameBytesMax bytes of any value
-  std::string_view service;
+  std::string_view user;       // as sent: at most limits::kUserNameBytesMax bytes of any value
+  std::string_view service;    // always kServiceConnection
   std::string_view algorithm;  // one of AuthServerOptions::algorithms
   ByteView key_blob;           // of the type that `algorithm` names; unparsed but for that
   ByteView signature;          // kNeedKeyVerify
@@ -50,8 +50,8 @@ struct AuthStep {
   /// puts the host key that was used on this connection in its place, and refuses another.
   bool hostbound = false;
   ByteView host_key_blob;
-  /// user_changes counts the requests that named another user or service than the one before. A
-  /// factor that was verified under a smaller count is void (RFC 4252 5).
+  /// user_changes counts the requests that named another user than the one before. A factor that
+  /// was verified under a smaller count is void (RFC 4252 5).
   std::uint32_t user_changes = 0;
 };
 
@@ -126,7 +126,7 @@ class AuthServer {
   Result<AuthStep> on_userauth_request(ByteView payload);
   Result<AuthStep> on_publickey(const UserauthRequest& request, bool hostbound);
   bool is_accepted(const PublicKeyRequest& request) const;
-  Status note_user(const UserauthRequest& request);
+  Status note_user(std::string_view user);
   Status refuse();
   std::unexpected<Error> broken(ErrorCode code, std::string_view text, std::int64_t detail = 0);
 
@@ -135,15 +135,13 @@ class AuthServer {
   State state_ = State::kExpectService;
   std::string methods_left_;
   std::string user_;
-  std::string service_;
   bool have_user_ = false;
   bool had_none_ = false;
   std::uint32_t failures_ = 0;
   std::uint32_t key_offers_ = 0;
   std::uint32_t service_requests_ = 0;
   std::uint32_t user_changes_ = 0;
-  Bytes pending_;
-  PublicKeyOk pending_ok_;
+  Bytes pending_;  // the method's part of the request that waits
 };
 
 }  // namespace bastion::proto

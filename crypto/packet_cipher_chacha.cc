@@ -6,6 +6,7 @@
 #include <openssl/chacha.h>
 #include <openssl/poly1305.h>
 
+#include "crypto/ipsec_mb.h"
 #include "crypto/packet_cipher_impl.h"
 
 namespace bastion::crypto::impl {
@@ -68,12 +69,20 @@ class ChaChaPoly {
     CRYPTO_chacha_20(out, in, kLengthLen, length_key(), nonce.bytes, 0);
   }
   void crypt_payload(const Nonce& nonce, ByteView in, std::uint8_t* out) const {
+    IpsecMb* ipsec_mb = IpsecMb::of_this_thread();
+    if (ipsec_mb != nullptr && ipsec_mb->chacha20(payload_key(), nonce.bytes, in, out)) {
+      return;
+    }
     CRYPTO_chacha_20(out, in.data(), in.size(), payload_key(), nonce.bytes, 1);
   }
   void authenticate(const Nonce& nonce, ByteView sealed, std::uint8_t* out_tag) const {
     SecretArray<kKeyLen> one_time;
     const MutBytes key = one_time.bytes();
     CRYPTO_chacha_20(key.data(), key.data(), key.size(), payload_key(), nonce.bytes, 0);
+    IpsecMb* ipsec_mb = IpsecMb::of_this_thread();
+    if (ipsec_mb != nullptr && ipsec_mb->poly1305(key.data(), sealed, out_tag)) {
+      return;
+    }
     poly1305_state state;
     CRYPTO_poly1305_init(&state, key.data());
     CRYPTO_poly1305_update(&state, sealed.data(), sealed.size());

@@ -173,8 +173,12 @@ class Runner:
                 cases.append(Case(suite, "(exit)", "failed", text[-4000:]))
         else:
             # It died: its output says what had passed, and which test did not end.
-            ended = re.findall(r"^\[       OK \] (\S+)", text, re.M)
-            cases += [Case(suite, name, "passed") for name in ended]
+            states = {"      OK": "passed", " FAILED ": "failed", " SKIPPED": "skipped"}
+            ended = {
+                name: states[word]
+                for word, name in re.findall(r"^\[ (      OK| FAILED | SKIPPED) \] (\S+) \(\d+ ms\)", text, re.M)
+            }
+            cases += [Case(suite, name, state) for name, state in ended.items()]
             begun = re.findall(r"^\[ RUN      \] (\S+)", text, re.M)
             name = begun[-1] if begun and begun[-1] not in ended else "(exit)"
             cases.append(Case(suite, name, "failed", f"died with code {code}\n{text[-6000:]}"))

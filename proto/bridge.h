@@ -108,10 +108,10 @@ class Bridge {
 
   /// upstream_lost ends every channel towards the user: on session channels one line
   /// "bastion: `text`" on stderr and exit status 255 (unless there was one already), then EOF and
-  /// CLOSE; other channels are closed, unanswered requests refused. The upstream sink is not used any more.
-  /// Later opens are refused with `text`. Then BridgeEvents::finished() follows, perhaps within
-  /// the call; give it a deadline, since the user's window may be full. Also the way to end a
-  /// session on purpose: call this, and disconnect upstream.
+  /// CLOSE; other channels are closed, unanswered requests refused. The upstream sink is not used
+  /// any more. Later opens are refused with `text`. Then BridgeEvents::finished() follows, perhaps
+  /// within the call; give it a deadline, since the user's window may be full. Also the way to end
+  /// a session on purpose: call this, and disconnect upstream.
   void upstream_lost(std::string_view text);
 
   /// downstream_lost gives every channel up, with its closing event; neither sink is used any more.

@@ -45,12 +45,13 @@ enum class Type : std::uint8_t {
   kConfigurationResult = 20,
   kControlReply = 21,
   kDrained = 22,         // answer to kShutdown: no session is left
+  kEndPeer = 23,         // kill a gate or worker that broke the rules
   // warden → gate, warden → worker
   kSettings = 30,
   kCookies = 31,
   kRefused = 32,         // the negative answer to any request
   // gate → warden
-  kTakeCookies = 40,     // worker too
+  kTakeCookies = 40,
   kSignFirstExchange = 41,  // + the connection's socket
   kKeyQuery = 42,
   kKeyVerify = 43,
@@ -166,6 +167,17 @@ struct Drained {
   void fields(auto& /*f*/) {}
 };
 
+/// EndPeer: the warden has found that a process breaks the rules of warden/permits.h. It listens to
+/// it no more; the supervisor kills and replaces it.
+struct EndPeer {
+  static constexpr Type kType = Type::kEndPeer;
+  Role role{};
+  std::uint32_t index = 0;
+  std::uint32_t pid = 0;
+  std::string why;
+  void fields(auto& f) { f(role); f(index); f(pid); f(why); }
+};
+
 // --- warden → gate, worker ---------------------------------------------------------------------
 
 struct HostKey {
@@ -181,13 +193,15 @@ struct Settings {
   std::vector<HostKey> host_keys;  // in order of preference; host_key_algorithms is theirs
   std::uint32_t first_factor_ms = 0, login_grace_ms = 0;
   std::uint32_t auth_failures = 0, key_offers = 0;
-  std::uint32_t handshake_ms = 0, keepalive_ms = 0;
+  std::uint32_t handshake_ms = 0, keepalive_ms = 0, keepalive_missed = 0;
   std::uint64_t rekey_bytes = 0, rekey_packets = 0;
   std::uint32_t rekey_seconds = 0;
+  std::string bastion_name;  // as users call us, in hints
   void fields(auto& f) {
     f(kex); f(ciphers); f(macs); f(host_key_algorithms); f(public_key_algorithms); f(host_keys);
     f(first_factor_ms); f(login_grace_ms); f(auth_failures); f(key_offers);
-    f(handshake_ms); f(keepalive_ms); f(rekey_bytes); f(rekey_packets); f(rekey_seconds);
+    f(handshake_ms); f(keepalive_ms); f(keepalive_missed); f(rekey_bytes); f(rekey_packets);
+    f(rekey_seconds); f(bastion_name);
   }
 };
 struct TakeCookies {
@@ -229,7 +243,8 @@ struct SignFirstExchange {  // + socket
   Exchange exchange;
   void fields(auto& f) { f(exchange); }
 };
-/// SignRekey (worker): a later exchange of the user's leg.
+/// SignRekey (worker): a later exchange of the user's leg. It needs no cookie of the pool: no
+/// session is ever made from it, so there is nothing to be fresh for.
 struct SignRekey {
   static constexpr Type kType = Type::kSignRekey;
   Exchange exchange;
@@ -413,9 +428,10 @@ struct Resolve {
 };
 struct Resolved {
   static constexpr Type kType = Type::kResolved;
+  std::string name;                  // as it was asked for
   std::string error;                 // empty: found
   std::vector<Bytes> addresses;      // 4 or 16 octets each, in the order to try, at most 16
-  void fields(auto& f) { f(error); f(addresses); }
+  void fields(auto& f) { f(name); f(error); f(addresses); }
 };
 
 }  // namespace bastion::daemon::ipc

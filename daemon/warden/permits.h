@@ -35,7 +35,6 @@ struct Permit {
 
 inline constexpr Permit kPermits[] = {
     {ipc::Type::kTakeCookies, ipc::Role::kGate, false, SessionState::kFree, 0},
-    {ipc::Type::kTakeCookies, ipc::Role::kWorker, false, SessionState::kFree, 0},
     {ipc::Type::kSignFirstExchange, ipc::Role::kGate, false, SessionState::kFree, 0},
     {ipc::Type::kKeyQuery, ipc::Role::kGate, true, SessionState::kKeyed, 0},
     {ipc::Type::kKeyVerify, ipc::Role::kGate, true, SessionState::kKeyed, 0},

@@ -1,0 +1,124 @@
+#include <nlohmann/json.hpp>
+
+#include "daemon/warden/warden.h"
+
+namespace bastion::daemon {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string_view mode_name(const Session& session) {
+  switch (session.mode) {
+    case ipc::SessionMode::kRouted:
+      return "routed";
+    case ipc::SessionMode::kMenu:
+      return "jump";
+    case ipc::SessionMode::kRefused:
+      return "refused";
+  }
+  return "";
+}
+
+Json session_json(const Session& session, WallTime now) {
+  return {{"id", session.short_id()},
+          {"long_id", session.long_id},
+          {"user", session.user->name},
+          {"login", session.grant ? session.grant->login : ""},
+          {"target", session.grant ? session.grant->target.name : ""},
+          {"rule", session.grant ? session.grant->rule : ""},
+          {"from", session.peer.text()},
+          {"since", session.since},
+          {"idle_s", now - session.last_active},
+          {"channels", session.channels},
+          {"bytes_up", session.bytes_up},
+          {"bytes_down", session.bytes_down},
+          {"mode", mode_name(session)}};
+}
+
+std::string failure(std::string_view text) {
+  return Json{{"ok", false}, {"error", text}}.dump(-1, ' ', true,
+                                                    Json::error_handler_t::replace);
+}
+
+std::string success(Json json) {
+  json["ok"] = true;
+  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string Warden::control(const ipc::ControlRequest& request) {
+  const Json json = Json::parse(request.json, nullptr, false);
+  if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
+    return failure("a request is a JSON object with a \"command\"");
+  }
+  const std::string command = json["command"];
+  const WallTime now = io_.wall_now();
+
+  if (command == "status") {
+    std::size_t routed = 0;
+    std::size_t menu = 0;
+    sessions_.for_each([&](ipc::SessionId, const Session& session) {
+      if (session.user != nullptr) {
+        ++(session.mode == ipc::SessionMode::kRouted ? routed : menu);
+      }
+    });
+    Json status = {{"sessions", {{"total", routed + menu}, {"routed", routed}, {"menu", menu}}},
+                   {"logins", {{"ok", logins_ok_}, {"refused", logins_refused_}}},
+                   {"uptime_s", (io_.now().ns - started_at_.ns) / kNsPerSecond}};
+    if (active_ != nullptr) {
+      status["policy"] = {{"hash", active_->policy().id()},
+                          {"loaded_at", active_->loaded_at},
+                          {"loaded_by", active_->loaded_by},
+                          {"tests", active_->policy().data().tests.size()},
+                          {"summary", config::summary(active_->policy())}};
+    }
+    return success(std::move(status));
+  }
+
+  if (command == "sessions") {
+    Json list = Json::array();
+    sessions_.for_each([&](ipc::SessionId, const Session& session) {
+      if (session.user != nullptr) {
+        list.push_back(session_json(session, now));
+      }
+    });
+    return success({{"sessions", std::move(list)}});
+  }
+
+  if (command == "end") {
+    if (!request.admin) {
+      return failure("only administrators may end sessions");
+    }
+    const std::string id = json.value("id", "");
+    const std::string reason = json.value("reason", "");
+    if (id.empty()) {
+      return failure("which session? give its id or the beginning of it");
+    }
+    std::vector<ipc::SessionId> found;
+    sessions_.for_each([&](ipc::SessionId session_id, const Session& session) {
+      if (session.user != nullptr && session.long_id.starts_with(id)) {
+        found.push_back(session_id);
+      }
+    });
+    if (found.size() != 1) {
+      return failure(found.empty() ? "no session has this id" : "several sessions begin with this");
+    }
+    Session& session = *sessions_.find(found.front());
+    const Json ended = session_json(session, now);
+    io_.log(LogLevel::kWarning, "session ended by an administrator",
+            {{"session", session.long_id}, {"by", request.by}, {"reason", reason}});
+    if (session.state == SessionState::kAdopted) {
+      std::string text = "an administrator ended this session";
+      text += reason.empty() ? "." : ": " + escaped(reason, 200) + ".";
+      send({ipc::Role::kWorker, session.worker}, found.front(),
+           ipc::EndSession{with_id(std::move(text), session)});
+    } else {
+      end_row(found.front(), session, "ended by an administrator");
+    }
+    return success({{"ended", ended}});
+  }
+  return failure("unknown command");
+}
+
+}  // namespace bastion::daemon

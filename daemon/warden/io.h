@@ -1,0 +1,50 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/ip.h"
+#include "base/secret.h"
+#include "daemon/unique_fd.h"
+#include "daemon/ipc/messages.h"
+#include "daemon/log.h"
+#include "daemon/warden/slow_pool.h"
+
+namespace bastion::daemon {
+
+/// PeerId names one process at the other end of a channel of the warden's.
+struct PeerId {
+  ipc::Role role{};
+  std::uint32_t index = 0;
+  friend auto operator<=>(const PeerId&, const PeerId&) = default;
+};
+
+/// ConnectToken names one attempt to connect; a token is never used twice.
+using ConnectToken = std::uint64_t;
+
+/// WardenIo is all that the warden does to the world. The process has one over its ring and
+/// channels; unit tests have one that remembers.
+class WardenIo {
+ public:
+  virtual ~WardenIo() = default;
+  /// send queues an encoded message for a peer; `fd`, where there is one, travels with it. A peer
+  /// that is gone swallows it.
+  virtual void send(PeerId to, SecretBytes packet, UniqueFd fd) = 0;
+  /// connect starts a TCP connection; Warden::on_connected follows once, never within the call.
+  virtual void connect(ConnectToken token, const IpAddress& address, std::uint16_t port) = 0;
+  /// cancel_connect gives an attempt up; its on_connected may still come and is ignored.
+  virtual void cancel_connect(ConnectToken token) = 0;
+  /// end_peer ends a process that broke the rules of permits.h.
+  virtual void end_peer(PeerId peer, std::string_view why) = 0;
+  /// run_slow: as SlowPool::submit.
+  [[nodiscard]] virtual bool run_slow(SlowPool::Job job, SlowPool::Done done) = 0;
+  virtual void log(LogLevel level, std::string_view text, std::initializer_list<Field> fields) = 0;
+  virtual MonoTime now() = 0;
+  virtual WallTime wall_now() = 0;
+};
+
+}  // namespace bastion::daemon

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "daemon/warden/session.h"
+
+namespace bastion::daemon {
+
+/// make_host_signers lists how we prove to be the bastion, in the order of the configuration's host
+/// key algorithms, and for each of them in the order of host_keys.
+std::vector<HostSigner> make_host_signers(const config::Configuration& configuration);
+
+/// make_settings is what gates and workers are told of a configuration.
+ipc::Settings make_settings(const ActiveConfiguration& active);
+
+/// bastion_name_of: as users call us in "ssh login@target@NAME": the configured name or the host's.
+std::string bastion_name_of(const config::ServiceConfig& service);
+
+}  // namespace bastion::daemon

@@ -1,0 +1,55 @@
+#include <algorithm>
+
+#include "daemon/warden/listing.h"
+#include "daemon/warden/warden.h"
+
+namespace bastion::daemon {
+namespace {
+
+/// Tunnels of one session over its life: a browser through `-D` opens thousands, a scan more.
+constexpr std::uint32_t kTunnelsMax = 1'000'000;
+
+}  // namespace
+
+void Warden::on_open_tunnel(const Caller& caller, Session& session,
+                            const ipc::OpenTunnel& message) {
+  if (session.mode != ipc::SessionMode::kMenu || ++session.tunnels > kTunnelsMax) {
+    return violated(caller.peer, "it asked for a tunnel in a session that has none");
+  }
+  config::Request request = request_of(session);
+  request.target = message.host;
+  request.port = static_cast<std::uint16_t>(message.port);
+  const bool port_ok = message.port > 0 && message.port <= 65'535;
+  auto jump = port_ok ? session.active->policy().jump(request)
+                      : std::unexpected(config::Refusal{config::RefusalReason::kPort,
+                                                        "a port is 1 to 65535", ""});
+  const auto log = [&](std::string_view text, std::string_view rule) {
+    io_.log(LogLevel::kInfo, text,
+            {{"session", session.long_id},
+             {"user", session.user->name},
+             {"host", message.host},
+             {"port", message.port},
+             {"rule", rule}});
+  };
+  if (!jump) {
+    log("tunnel refused", jump.error().rule);
+    return refuse(caller, jump.error().text);
+  }
+  log("tunnel granted", jump->rule);
+  Dial dial;
+  dial.purpose = Dial::Purpose::kTunnel;
+  dial.session = caller.session_id;
+  dial.worker = caller.peer;
+  dial.request = caller.header.request;
+  dial.channel = message.channel;
+  dial.target = std::move(jump->target);
+  start_dial(std::move(dial));
+}
+
+void Warden::on_ask_listing(const Caller& caller, Session& session) {
+  const auto& policy = session.active->policy();
+  reply(caller, ipc::Listing{listing_text(policy.reachable(request_of(session)),
+                                          session.user->name, session.active->bastion_name)});
+}
+
+}  // namespace bastion::daemon

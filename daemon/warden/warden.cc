@@ -1,0 +1,250 @@
+#include "daemon/warden/warden.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "daemon/log.h"
+#include "daemon/warden/settings.h"
+
+namespace bastion::daemon {
+
+Warden::Warden(WardenIo& io, RandomSource& random)
+    : io_(io), random_(random), started_at_(io.now()) {}
+
+ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
+                                           const std::string& path, const std::string& loaded_by) {
+  auto loaded = config::load_configuration(files, path);
+  if (!loaded) {
+    return {.ok = false, .text = loaded.problems.text()};
+  }
+  auto active = std::make_shared<ActiveConfiguration>();
+  active->configuration = std::move(*loaded.value);
+  active->loaded_by = loaded_by;
+  active->loaded_at = io_.wall_now();
+  active->host_signers = make_host_signers(active->configuration);
+  if (active->host_signers.empty()) {
+    return {.ok = false,
+            .text = "none of the host_keys fits the host key algorithms that `algorithms` allows"};
+  }
+  active->bastion_name = bastion_name_of(active->service());
+  active->settings = make_settings(*active);
+  
+  active_ = std::move(active);
+
+  for (const auto& [id, peer] : peers_) {
+    if (id.role != ipc::Role::kResolver) {
+      send(id, 0, active_->settings);
+    }
+  }
+  std::string text = config::summary(active_->policy());
+  if (!loaded.problems.warnings.empty()) {
+    text += "\n" + loaded.problems.text();
+  }
+  io_.log(LogLevel::kInfo, "configuration in force",
+          {{"policy", active_->policy().id()},
+           {"by", loaded_by},
+           {"summary", config::summary(active_->policy())}});
+  return {.ok = true, .text = std::move(text)};
+}
+
+void Warden::add_peer(PeerId peer, std::uint32_t pid) {
+  peers_[peer] = Peer{.pid = pid, .cookies = {}, .num_sessions = 0};
+  if (active_ != nullptr && peer.role != ipc::Role::kResolver) {
+    send(peer, 0, active_->settings);
+  }
+}
+
+void Warden::peer_gone(PeerId peer) {
+  if (peers_.erase(peer) == 0) {
+    return;
+  }
+  sessions_.for_each([&](ipc::SessionId id, Session& session) {
+    if (owns(peer, session)) {
+      end_row(id, session, peer.role == ipc::Role::kGate ? "its gate died" : "its worker died");
+    }
+  });
+}
+
+bool Warden::owns(PeerId peer, const Session& session) const {
+  if (session.state == SessionState::kAdopted) {
+    return peer == PeerId{ipc::Role::kWorker, session.worker};
+  }
+  return session.state != SessionState::kFree && peer == PeerId{ipc::Role::kGate, session.gate};
+}
+
+void Warden::violated(PeerId peer, std::string_view why) { io_.end_peer(peer, why); }
+
+void Warden::on_message(PeerId from, const ipc::Header& header, ByteView body, UniqueFd fd) {
+  if (!peers_.contains(from)) {
+    return;  // it was ended; what it had queued no longer counts
+  }
+  const Caller caller{from, header, header.session};
+  Session* session = nullptr;
+  if (header.session != 0) {
+    session = sessions_.find(header.session);
+    if (session == nullptr) {
+      // The session ended while this was under way: an honest worker may still write of it.
+      refuse(caller, "", true);
+      return;
+    }
+    if (!owns(from, *session)) {
+      violated(from, "it named a session that is not its own");
+      return;
+    }
+  }
+  const SessionState state = session != nullptr ? session->state : SessionState::kFree;
+  if (find_permit(header.type, from.role, session != nullptr, state) == nullptr) {
+    violated(from, "it sent a message that is not allowed now");
+    return;
+  }
+  dispatch(caller, session, body, std::move(fd));
+}
+
+template <typename Message, typename Handler>
+void Warden::handle(const Caller& caller, ByteView body, Handler handler) {
+  auto message = ipc::decode<Message>(body);
+  if (!message) {
+    violated(caller.peer, "it sent a malformed message");
+    return;
+  }
+  handler(std::move(*message));
+}
+
+void Warden::dispatch(const Caller& caller, Session* session, ByteView body, UniqueFd fd) {
+  using ipc::Type;
+  switch (caller.header.type) {
+    case Type::kTakeCookies:
+      return handle<ipc::TakeCookies>(caller, body, [&](ipc::TakeCookies message) {
+        reply(caller, ipc::Cookies{peers_[caller.peer].cookies.issue(message.count, random_)});
+      });
+    case Type::kSignFirstExchange:
+      return handle<ipc::SignFirstExchange>(caller, body, [&](ipc::SignFirstExchange message) {
+        on_sign_first_exchange(caller, std::move(message), std::move(fd));
+      });
+    case Type::kKeyQuery:
+      return handle<ipc::KeyQuery>(
+          caller, body, [&](const ipc::KeyQuery& m) { on_key_query(caller, *session, m); });
+    case Type::kKeyVerify:
+      return handle<ipc::KeyVerify>(
+          caller, body, [&](const ipc::KeyVerify& m) { on_key_verify(caller, *session, m); });
+    case Type::kHandOver:
+      return handle<ipc::HandOver>(
+          caller, body, [&](ipc::HandOver m) { on_hand_over(caller, *session, std::move(m)); });
+    case Type::kConnectionGone:
+      return handle<ipc::ConnectionGone>(caller, body, [&](const ipc::ConnectionGone& m) {
+        end_row(caller.session_id, *session, m.reason);
+      });
+    case Type::kSignRekey:
+      return handle<ipc::SignRekey>(
+          caller, body, [&](ipc::SignRekey m) { on_sign_rekey(caller, *session, std::move(m)); });
+    case Type::kTargetVerify:
+      return handle<ipc::TargetVerify>(
+          caller, body, [&](const ipc::TargetVerify& m) { on_target_verify(caller, *session, m); });
+    case Type::kTargetSign:
+      return handle<ipc::TargetSign>(
+          caller, body, [&](const ipc::TargetSign& m) { on_target_sign(caller, *session, m); });
+    case Type::kOpenTunnel:
+      return handle<ipc::OpenTunnel>(
+          caller, body, [&](const ipc::OpenTunnel& m) { on_open_tunnel(caller, *session, m); });
+    case Type::kAskListing:
+      return handle<ipc::AskListing>(
+          caller, body, [&](const ipc::AskListing&) { on_ask_listing(caller, *session); });
+    case Type::kSessionEvent:
+      return handle<ipc::SessionEvent>(
+          caller, body, [&](const ipc::SessionEvent& m) { on_session_event(*session, m); });
+    case Type::kSessionStats:
+      return handle<ipc::SessionStats>(
+          caller, body, [&](ipc::SessionStats m) { on_session_stats(*session, std::move(m)); });
+    case Type::kSessionEnded:
+      return handle<ipc::SessionEnded>(
+          caller, body, [&](const ipc::SessionEnded& m) { on_session_ended(caller, *session, m); });
+    case Type::kResolved:
+      return handle<ipc::Resolved>(caller, body,
+                                   [&](const ipc::Resolved& m) { on_resolved(caller, m); });
+    default:
+      violated(caller.peer, "it sent a message of another role");
+  }
+}
+
+void Warden::refuse(const Caller& caller, std::string text, bool fatal) {
+  if (caller.header.request != 0) {
+    reply(caller, ipc::Refused{.fatal = fatal, .text = std::move(text)});
+  }
+}
+
+void Warden::end_row(ipc::SessionId id, Session& session, std::string_view reason) {
+  cancel_dials(id);
+  if (session.user != nullptr) {
+    const auto count = sessions_of_user_.find(session.user->name);
+    if (count != sessions_of_user_.end() && --count->second == 0) {
+      sessions_of_user_.erase(count);
+    }
+    live_ids_.erase(session.long_id);
+    io_.log(LogLevel::kInfo, "session ended",
+            {{"session", session.long_id},
+             {"user", session.user->name},
+             {"reason", reason},
+             {"bytes_up", session.bytes_up},
+             {"bytes_down", session.bytes_down},
+             {"seconds", io_.wall_now() - session.since}});
+  }
+  const PeerId owner = session.state == SessionState::kAdopted
+                           ? PeerId{ipc::Role::kWorker, session.worker}
+                           : PeerId{ipc::Role::kGate, session.gate};
+  if (const auto peer = peers_.find(owner); peer != peers_.end()) {
+    --peer->second.num_sessions;
+  }
+  sessions_.remove(id);
+}
+
+void Warden::on_session_event(Session& session, const ipc::SessionEvent& message) {
+  // A worker that is taken over could fill the disk: past this many lines the rest is not told.
+  constexpr std::uint32_t kEventsMax = 100'000;
+  if (++session.events > kEventsMax) {
+    return;
+  }
+  io_.log(message.warning ? LogLevel::kWarning : LogLevel::kInfo, "session event",
+          {{"session", session.long_id}, {"event", message.text}});
+}
+
+void Warden::on_session_stats(Session& session, ipc::SessionStats message) {
+  session.bytes_up = message.bytes_up;
+  session.bytes_down = message.bytes_down;
+  session.channels = std::move(message.channels);
+  session.last_active = io_.wall_now();
+}
+
+void Warden::on_session_ended(const Caller& caller, Session& session,
+                              const ipc::SessionEnded& message) {
+  session.bytes_up = message.bytes_up;
+  session.bytes_down = message.bytes_down;
+  end_row(caller.session_id, session, message.reason);
+}
+
+std::uint32_t Warden::least_loaded_worker() const {
+  const auto least = std::ranges::min_element(peers_, {}, [](const auto& entry) {
+    return entry.first.role == ipc::Role::kWorker ? entry.second.num_sessions : SIZE_MAX;
+  });
+  if (least == peers_.end() || least->first.role != ipc::Role::kWorker) {
+    return UINT32_MAX;
+  }
+  return least->first.index;
+}
+
+void Warden::shut_down(std::uint32_t limit_ms, const std::string& text) {
+  shutting_down_ = true;
+  for (const auto& [id, peer] : peers_) {
+    if (id.role == ipc::Role::kWorker) {
+      send(id, 0, ipc::Shutdown{.limit_ms = limit_ms, .text = text});
+    }
+  }
+  // Those that no worker has yet end here: their sockets are closed with their rows.
+  sessions_.for_each([&](ipc::SessionId id, Session& session) {
+    if (session.state != SessionState::kAdopted) {
+      end_row(id, session, "shutting down");
+    }
+  });
+}
+
+}  // namespace bastion::daemon

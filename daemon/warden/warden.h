@@ -1,0 +1,153 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/random.h"
+#include "config/load.h"
+#include "daemon/ipc/codec.h"
+#include "daemon/warden/cookie_pool.h"
+#include "daemon/warden/dial.h"
+#include "daemon/warden/io.h"
+#include "daemon/warden/session.h"
+
+namespace bastion::daemon {
+
+/// Warden decides. It holds every key and the policy, and is the only process that verifies users
+/// and targets, signs, and connects. It never waits and never parses a packet of a user's or a
+/// target's: what reaches it are the fixed fields of ipc/messages.h, key blobs, certificates and
+/// signatures. It believes nothing that it can check (docs/architecture.md, "A routed login").
+///
+/// All I/O is behind WardenIo, so that tests run it in their own process. One thread.
+class Warden {
+ public:
+  /// Both are borrowed and outlive the warden.
+  Warden(WardenIo& io, RandomSource& random);
+
+  /// configure loads the bundle's configuration; where that fails nothing changes and the text says
+  /// why. Gates and workers that are there get new Settings.
+  ipc::ConfigurationResult configure(const config::FileBundle& files, const std::string& path,
+                                     const std::string& loaded_by);
+
+  void add_peer(PeerId peer, std::uint32_t pid);
+  /// peer_gone ends every session that the process held.
+  void peer_gone(PeerId peer);
+
+  /// on_message handles one message of a gate, a worker or the resolver. `fd` is what came with it.
+  /// What permits.h does not list, or is malformed, ends the peer.
+  void on_message(PeerId from, const ipc::Header& header, ByteView body, UniqueFd fd);
+
+  /// on_connected is the end of WardenIo::connect: the connected socket, or an errno.
+  void on_connected(ConnectToken token, UniqueFd socket, int error);
+
+  /// on_time does what is due; next_deadline says when it wants to be called next.
+  void on_time();
+  MonoTime next_deadline() const;
+
+  /// control answers a request of bastionctl's (JSON, one object) with one JSON object.
+  std::string control(const ipc::ControlRequest& request);
+
+  /// shut_down ends every session with `text`; drained() becomes true when all are gone.
+  void shut_down(std::uint32_t limit_ms, const std::string& text);
+  bool drained() const { return shutting_down_ && sessions_.size() == 0; }
+
+  std::size_t num_sessions() const { return sessions_.size(); }
+
+ private:
+  struct Peer {
+    std::uint32_t pid = 0;
+    CookiePool cookies;
+    std::size_t num_sessions = 0;
+  };
+  struct Caller {  // of one message
+    PeerId peer;
+    ipc::Header header;
+    ipc::SessionId session_id = 0;
+  };
+
+  // warden.cc: dispatch, peers, configuration.
+  template <typename Message, typename Handler>
+  void handle(const Caller& caller, ByteView body, Handler handler);
+  void dispatch(const Caller& caller, Session* session, ByteView body, UniqueFd fd);
+  bool owns(PeerId peer, const Session& session) const;
+  void violated(PeerId peer, std::string_view why);
+  template <typename Message>
+  void reply(const Caller& caller, const Message& message) {
+    const ipc::Header header{.request = caller.header.request, .session = caller.session_id};
+    io_.send(caller.peer, ipc::encode(header, message), UniqueFd());
+  }
+  template <typename Message>
+  void send(PeerId to, ipc::SessionId session, const Message& message, UniqueFd fd = UniqueFd()) {
+    io_.send(to, ipc::encode(ipc::Header{.session = session}, message), std::move(fd));
+  }
+  void refuse(const Caller& caller, std::string text, bool fatal = false);
+  void end_row(ipc::SessionId id, Session& session, std::string_view reason);
+
+  // exchange.cc: host signatures.
+  void on_sign_first_exchange(const Caller& caller, ipc::SignFirstExchange message, UniqueFd fd);
+  void on_sign_rekey(const Caller& caller, Session& session, ipc::SignRekey message);
+  void sign_exchange(const Caller& caller, const HostSigner& signer, const crypto::Digest& hash);
+
+  // login.cc: users.
+  void on_key_query(const Caller& caller, Session& session, const ipc::KeyQuery& message);
+  void on_key_verify(const Caller& caller, Session& session, const ipc::KeyVerify& message);
+  void on_hand_over(const Caller& caller, Session& session, ipc::HandOver message);
+  Result<config::Admission> admit(const Session& session, const ipc::KeyVerify& message,
+                                  crypto::PublicKey& out_key);
+  Status verify_user(const Session& session, const ipc::KeyVerify& message,
+                     config::Admission& out_admission);
+  void decide(ipc::SessionId id, Session& session, std::string_view user_name);
+  void name_session(Session& session);
+  std::string with_id(std::string text, const Session& session) const;
+  void pass_target(ipc::SessionId id, Session& session);
+
+  // dial.cc: towards targets.
+  void start_dial(Dial dial);
+  void next_address(DialIndex index);
+  void dial_done(DialIndex index, UniqueFd socket);
+  void dial_failed(DialIndex index);
+  void cancel_dials(ipc::SessionId id);
+  void on_resolved(const Caller& caller, const ipc::Resolved& message);
+  Dial* find_dial(std::uint64_t token);
+  void remove_dial(DialIndex index);
+
+  // target.cc: the target's key, our credentials.
+  void on_target_verify(const Caller& caller, Session& session, const ipc::TargetVerify& message);
+  void on_target_sign(const Caller& caller, Session& session, const ipc::TargetSign& message);
+  Status verify_target_signature(const Session& session, const ipc::TargetVerify& message,
+                                 crypto::Digest& out_hash) const;
+  void give_credentials(const Caller& caller, Session& session, const crypto::Digest& hash);
+
+  // tunnel.cc: sessions without a target.
+  void on_open_tunnel(const Caller& caller, Session& session, const ipc::OpenTunnel& message);
+  void on_ask_listing(const Caller& caller, Session& session);
+
+  // Sessions' news.
+  void on_session_event(Session& session, const ipc::SessionEvent& message);
+  void on_session_stats(Session& session, ipc::SessionStats message);
+  void on_session_ended(const Caller& caller, Session& session, const ipc::SessionEnded& message);
+
+  config::Request request_of(const Session& session) const;
+  std::uint32_t least_loaded_worker() const;
+
+  WardenIo& io_;
+  RandomSource& random_;
+  std::shared_ptr<const ActiveConfiguration> active_;
+  std::map<PeerId, Peer> peers_;
+  SessionTable sessions_;
+  std::unordered_map<std::string, std::size_t> sessions_of_user_;
+  std::set<std::string> live_ids_;  // long ids of sessions that have one
+  std::vector<Dial> dials_;
+  std::vector<DialIndex> free_dials_;
+  MonoTime started_at_;
+  std::uint64_t logins_ok_ = 0;
+  std::uint64_t logins_refused_ = 0;
+  bool shutting_down_ = false;
+};
+
+}  // namespace bastion::daemon

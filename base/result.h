@@ -45,8 +45,8 @@ using Status = Result<void>;
 }  // namespace bastion
 
 /// TRY returns the error of a Result from the enclosing function, or goes on.
-#define BASTION_TRY(expression)                        \
-  do {                                                 \
-    if (auto try_result_ = (expression); !try_result_) \
-      return std::unexpected(try_result_.error());     \
+#define BASTION_TRY(expression)                          \
+  do {                                                   \
+    if (auto&& try_result_ = (expression); !try_result_) \
+      return std::unexpected(try_result_.error());       \
   } while (false)

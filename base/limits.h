@@ -64,6 +64,10 @@ inline constexpr std::int64_t kRekeySeconds = 3600;
 /// A peer that does not finish a key exchange in this time is cut.
 inline constexpr std::int64_t kRekeyFinishSeconds = 60;
 
+/// Key exchanges before the user is authenticated: OpenSSH never starts a second one there; each
+/// costs us a signature.
+inline constexpr std::uint64_t kExchangesBeforeAuthMax = 4;
+
 /// Channels of one session, all kinds; and interactive ("session") ones among them.
 inline constexpr std::size_t kChannelsMax = 256;
 /// Credit that we grant a sender at most on one channel (OpenSSH's CHAN_SES_WINDOW_DEFAULT).
@@ -71,6 +75,9 @@ inline constexpr std::uint32_t kWindowBytesMax = 2 * 1024 * 1024;
 /// Bytes queued towards one leg before its sources are no longer read (one full window fits, so a
 /// single channel never stops a leg that its own window already bounds).
 inline constexpr std::size_t kSendQueueBytesMax = kWindowBytesMax + 512 * 1024;
+/// Sealed bytes that move with a session between processes: a full queue, and what one receive of
+/// 2 MiB from the other leg can add to it.
+inline constexpr std::size_t kUnsentBytesMax = kSendQueueBytesMax + 2 * 1024 * 1024;
 /// Global and channel requests that wait for their reply, per leg (golang/crypto CVE-2026-39830).
 inline constexpr std::size_t kPendingRepliesMax = 256;
 

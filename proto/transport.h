@@ -17,17 +17,21 @@
 #include "proto/algorithms.h"
 #include "proto/message_permits.h"
 #include "proto/messages.h"
+#include "proto/packet_reader.h"
+#include "proto/packet_writer.h"
 #include "proto/payload.h"
 #include "proto/send_queue.h"
 #include "proto/session_state.h"
 
 namespace bastion::proto {
 
-/// kIdentSoftware is how we name ourselves, in both roles. Peers switch work-arounds on this text:
+/// kIdent is how we name ourselves, in both roles. Peers switch work-arounds on this text:
 /// it begins with none of the names in OpenSSH's, PuTTY's, libssh's or asyncssh's tables
-/// ("OpenSSH*", "dropbear*", "Cisco*", "3.0.*" …), so everybody treats us as a plain correct SSH 2.0
-/// peer; and it tells a scanner no more than which program to look up, not how it is built.
+/// ("OpenSSH*", "dropbear*", "Cisco*", "3.0.*" …), so everybody treats us as a plain correct SSH
+/// 2.0 peer; and it tells a scanner no more than which program to look up, not how it is built.
 inline constexpr std::string_view kIdent = "SSH-2.0-bastiond_0.1";
+
+struct KexInit;
 
 using Cookie = std::array<std::uint8_t, 16>;
 
@@ -54,8 +58,8 @@ struct TransportOptions {
   AlgorithmLists algorithms = standard_algorithms();
   std::string ident{kIdent};
   RekeyLimits rekey;
-  /// For a server, in order of preference; those whose algorithm is in algorithms.host_keys or not
-  /// does not matter: what is listed here is offered. One entry for each name of an RSA key.
+  /// What a server offers instead of algorithms.host_keys, in order of preference. An RSA key has
+  /// one entry for each of its two names.
   std::vector<HostKey> host_keys;
   std::int64_t kex_finish_seconds = limits::kRekeyFinishSeconds;
 };
@@ -89,8 +93,7 @@ struct Exchange {
 
 /// Counters of one transport, over its whole life in this process.
 struct TransportCounters {
-  std::uint64_t bytes_in = 0;       // wire bytes
-  std::uint64_t bytes_out = 0;      // wire bytes sealed
+  std::uint64_t bytes_in = 0;  // wire bytes of whole packets
   std::uint64_t packets_in = 0;
   std::uint64_t packets_out = 0;
   std::uint64_t bytes_relayed = 0;  // payload bytes that came by send_in_place
@@ -162,15 +165,15 @@ class Transport final : public PacketSink {
   // they are dropped.
   void send(ByteView payload) override;
   void send_in_place(Payload payload) override;
-  std::size_t queued_bytes() const override { return output_.bytes() + waiting_.bytes(); }
+  std::size_t queued_bytes() const override { return writer_.queue().bytes() + waiting_.bytes(); }
 
   /// disconnect queues SSH_MSG_DISCONNECT; `text` is for people and goes out as it is. Afterwards
   /// the owner writes what output() holds, as far as it goes at once, and closes.
   void disconnect(DisconnectReason reason, std::string_view text);
 
   /// output is what to write. bytes "in flight" stay in it until consume.
-  SendQueue& output() { return output_; }
-  const SendQueue& output() const { return output_; }
+  SendQueue& output() { return writer_.queue(); }
+  const SendQueue& output() const { return writer_.queue(); }
 
   /// rekey_due: one of the limits was passed and no exchange is under way. The owner then calls
   /// request_rekey when it suits (on one leg of a session while the other is in none).
@@ -216,53 +219,44 @@ class Transport final : public PacketSink {
 
  private:
   struct Kex;  // one key exchange under way; only then does it take memory
+  enum class State : std::uint8_t { kNew, kIdentification, kPackets, kClosed };
+  using Packet = PacketReader::Packet;
+  using Report = std::optional<StepKind>;  // what a handled message means for the owner
 
-  enum class State : std::uint8_t { kNew, kIdent, kPackets, kClosed };
-
-  Result<Step> next_ident(MutBytes in, MonoTime now);
-  /// next_packet gives the payload of the packet at the front of `in`, or how many bytes it needs.
-  struct Packet {
-    std::size_t need_bytes = 0;  // not 0: incomplete
-    std::size_t wire_bytes = 0;
-    std::uint32_t seq = 0;
-    Payload payload;
-  };
-  Result<Packet> open_packet(MutBytes in);
-  /// handle acts on one message of this layer; a step to report, or none.
-  Result<std::optional<StepKind>> handle(const Packet& packet, MonoTime now);
-  Result<std::optional<StepKind>> on_disconnect(ByteView payload);
+  // transport.cc: packets and the messages of this layer.
+  Result<bool> read_ident(MutBytes in, Step& step);
+  Result<Report> handle(const Packet& packet, MonoTime now);
+  Result<Report> handle_transport(const Packet& packet, MonoTime now);
+  Status check_order(std::uint8_t message);
+  void on_disconnect(ByteView payload);
   Status on_ext_info(ByteView payload);
-  Status on_ping(ByteView payload);
-  Status on_kexinit(ByteView payload, MonoTime now);
-  Result<std::optional<StepKind>> on_kex_method(ByteView payload);
-  Status on_newkeys(ByteView payload);
-  Status check_message(const Packet& packet);
-  void watch_phase(std::uint8_t message, bool ours);
-
-  void begin_kex(MonoTime now);
-  void send_kexinit();
-  Status negotiate();
-  Status activate_outgoing(const crypto::Digest& exchange_hash);
-  void send_ext_info();
-  void flush_waiting();
-  void finish_kex(MonoTime now);
-  bool beyond(std::uint64_t bytes_factor_quarters, MonoTime now) const;
-
-  void seal_now(ByteView payload);
-  void seal_in_place(Payload payload);
-  std::size_t padding_for(std::size_t payload_len) const;
-  void fill_padding(std::uint8_t* out, std::size_t len);
+  Status on_ping(Payload payload);
   bool must_wait(std::uint8_t message) const;
   void keep_waiting(ByteView payload);
+  void flush_waiting();
+  bool may_start_rekey() const;
+  void force_rekey();
+
+  // transport_kex.cc: the key exchange.
+  void begin_kex(MonoTime now);
+  void send_kexinit();
+  Status on_kexinit(const Packet& packet, MonoTime now);
+  Status note_markers(const KexInit& peer, std::uint32_t seq);
+  Result<Report> on_kex_method(ByteView payload);
+  Result<Report> on_kex_init_message(ByteView payload);
+  Result<Report> on_kex_reply_message(ByteView payload);
+  Status derive_keys(const crypto::Digest& exchange_hash);
+  Status send_newkeys();
+  void send_ext_info();
+  Status on_newkeys(ByteView payload, MonoTime now);
 
   std::shared_ptr<const TransportOptions> options_;
   RandomSource* random_;
-  SendQueue output_;
+  PacketReader reader_;
+  PacketWriter writer_;
   SendQueue waiting_;
   std::unique_ptr<Kex> kex_;
-  std::unique_ptr<crypto::PacketSealer> sealer_;
-  std::unique_ptr<crypto::PacketOpener> opener_;
-  std::string ident_;
+  std::string ident_;  // as it was sent: a session outlives the version that it began with
   std::string peer_ident_;
   crypto::Digest session_id_;
   NegotiatedAlgorithms algorithms_;
@@ -270,23 +264,19 @@ class Transport final : public PacketSink {
   TransportCounters counters_;
   std::optional<Cookie> next_cookie_;
   MonoTime keys_since_;
+  MonoTime last_now_;
   std::uint64_t num_exchanges_ = 0;
-  std::uint64_t key_bytes_in_ = 0;
-  std::uint64_t key_bytes_out_ = 0;
-  std::uint64_t key_packets_in_ = 0;
-  std::uint64_t key_packets_out_ = 0;
-  std::uint64_t padding_state_ = 0;
   std::size_t pre_ident_lines_ = 0;
   std::size_t pongs_waiting_bytes_ = 0;
-  std::uint32_t seq_in_ = 0;
-  std::uint32_t seq_out_ = 0;
-  std::uint32_t disconnect_reason_ = 0;
   std::string disconnect_text_;
+  std::uint32_t disconnect_reason_ = 0;
   State state_ = State::kNew;
   Phase phase_ = Phase::kInitialKex;
   bool strict_kex_ = false;
+  bool peer_wants_ext_info_ = false;
   bool ext_info_allowed_ = false;
   bool success_expected_ = false;
+  bool disconnected_ = false;
 };
 
 }  // namespace bastion::proto

@@ -204,19 +204,6 @@ Bytes userauth_signed_data(const SignedRequest& request) {
   return writer.take();
 }
 
-bool list_contains(std::string_view name_list, std::string_view name) {
-  while (true) {
-    const std::size_t comma = name_list.find(',');
-    if (name_list.substr(0, comma) == name) {
-      return !name.empty();
-    }
-    if (comma == std::string_view::npos) {
-      return false;
-    }
-    name_list.remove_prefix(comma + 1);
-  }
-}
-
 DisconnectReason auth_disconnect_reason(const Error& error) {
   switch (error.code) {
     case ErrorCode::kLimit:

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "proto/messages.h"
+#include "proto/name_list.h"
 
 /// The messages of RFC 4252 (user authentication), RFC 4253 10 (service requests) and OpenSSH's
 /// publickey-hostbound-v00@openssh.com (PROTOCOL 3.1), as plain structs.
@@ -108,9 +109,6 @@ struct SignedRequest {
 /// userauth_signed_data gives the exact bytes that a client signs (RFC 4252 7, PROTOCOL 3.1). Who
 /// verifies or signs calls it with what it knows itself, not with what the other process claims.
 Bytes userauth_signed_data(const SignedRequest& request);
-
-/// list_contains finds a name in a name-list (RFC 4251 5), whole names only.
-bool list_contains(std::string_view name_list, std::string_view name);
 
 /// auth_disconnect_reason is the reason of the DISCONNECT that follows an error of AuthServer or
 /// AuthClient; its text is the error's.

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/wire.h"
 #include "proto/messages.h"
+#include "proto/name_list.h"
 
 namespace bastion::proto {
 namespace {
@@ -22,56 +23,6 @@ std::string join(const Names& names) {
 }
 
 }  // namespace
-
-std::string_view take_name(std::string_view& list) {
-  const std::size_t comma = list.find(',');
-  const std::string_view name = list.substr(0, comma);
-  list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-  return name;
-}
-
-bool list_contains(std::string_view list, std::string_view name) {
-  while (!list.empty()) {
-    if (take_name(list) == name) {
-      return true;
-    }
-  }
-  return false;
-}
-
-std::string_view first_name(std::string_view list) { return take_name(list); }
-
-std::string_view first_common(std::string_view preferred, std::string_view other) {
-  while (!preferred.empty()) {
-    if (const std::string_view name = take_name(preferred); list_contains(other, name)) {
-      return name;
-    }
-  }
-  return {};
-}
-
-Status check_name_list(std::string_view list) {
-  std::size_t name_len = 0;
-  for (const char c : list) {
-    if (c == ',') {
-      if (name_len == 0) {
-        return fail(ErrorCode::kProtocol, "empty name in a name-list");
-      }
-      name_len = 0;
-      continue;
-    }
-    if (c <= 0x20 || c >= 0x7f) {
-      return fail(ErrorCode::kProtocol, "name-list is not printable ASCII");
-    }
-    if (++name_len > limits::kAlgorithmNameMax) {
-      return fail(ErrorCode::kProtocol, "name of more than 64 characters in a name-list");
-    }
-  }
-  if (!list.empty() && name_len == 0) {
-    return fail(ErrorCode::kProtocol, "empty name in a name-list");
-  }
-  return {};
-}
 
 Result<KexInit> parse_kexinit(ByteView payload) {
   if (payload.size() > limits::kKexInitBytesMax) {

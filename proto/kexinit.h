@@ -40,14 +40,4 @@ Bytes encode_kexinit(ByteView cookie, const AlgorithmLists& lists,
                      std::span<const std::string_view> host_keys,
                      std::span<const std::string_view> markers);
 
-/// Name-lists (RFC 4251 5) as text.
-bool list_contains(std::string_view list, std::string_view name);
-std::string_view first_name(std::string_view list);
-/// first_common is the first of `preferred` that is in `other`, too; empty if there is none.
-std::string_view first_common(std::string_view preferred, std::string_view other);
-/// take_name removes the first name, and its comma, from `list` and gives it.
-std::string_view take_name(std::string_view& list);
-/// check_name_list: every name has 1 to 64 printable ASCII characters. An empty list has no names.
-[[nodiscard]] Status check_name_list(std::string_view list);
-
 }  // namespace bastion::proto

@@ -1,5 +1,7 @@
 #include "proto/negotiate.h"
 
+#include "proto/name_list.h"
+
 namespace bastion::proto {
 namespace {
 

@@ -5,6 +5,7 @@
 
 #include "base/wire.h"
 #include "proto/ident.h"
+#include "proto/name_list.h"
 #include "proto/transport_impl.h"
 
 namespace bastion::proto {

@@ -1,6 +1,7 @@
 #include <cassert>
 
 #include "base/wire.h"
+#include "proto/name_list.h"
 #include "proto/negotiate.h"
 #include "proto/transport_impl.h"
 

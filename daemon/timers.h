@@ -29,7 +29,7 @@ class Timers {
 
   /// next_deadline is kNever (ring.h) where nothing is set.
   MonoTime next_deadline() const;
-  /// pop_expired takes one timer whose deadline is not after `now`, earliest first; call until empty.
+  /// pop_expired takes the earliest timer whose deadline is not after `now`; call until empty.
   std::optional<Token> pop_expired(MonoTime now);
   std::size_t size() const { return heap_.size(); }
 

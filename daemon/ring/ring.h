@@ -17,7 +17,8 @@ namespace bastion::daemon {
 
 /// RingProfile chooses the operations that a ring is restricted to, for good. seccomp does not see
 /// ring operations, so this list is as much a part of the sandbox as the system calls are.
-/// All have RECV, WRITEV, POLL_ADD and ASYNC_CANCEL; the supervisor ACCEPT; the warden CONNECT.
+/// All may poll and cancel; gates and workers also RECV and WRITEV, the warden CONNECT, the
+/// supervisor ACCEPT.
 enum class RingProfile : std::uint8_t { kGate, kWorker, kWarden, kSupervisor };
 
 struct RingOptions {
@@ -28,12 +29,11 @@ struct RingOptions {
   std::uint32_t buffer_bytes = 256 * 1024;
 };
 
-/// RingFeatures is what this kernel's io_uring offers, found once when the first ring is made.
-/// What `Ring` needs at least is Linux 6.1; the rest is for the log and for `--sandbox-self-test`.
+/// RingFeatures is what this kernel's io_uring offers beyond what `Ring` needs (Linux 6.1). Only
+/// ring.cc asks the kernel for them.
 struct RingFeatures {
-  bool defer_taskrun = false;   // SINGLE_ISSUER | DEFER_TASKRUN, 6.1
-  bool buffer_rings = false;    // 5.19
-  bool incremental = false;     // 6.12; not used
+  bool send_zc = false;      // 6.0; without use on loopback, kept out of every profile
+  bool min_timeout = false;  // 6.12: wait for more than one completion, but not for long
 };
 
 /// Completion is the end of one operation: `result` is what the system call would have returned,

@@ -4,7 +4,7 @@
 
 namespace bastion::daemon {
 
-/// Token says what a completion or a timer belongs to: what kind of thing, its index in the table of
+/// Token says what a completion or a timer belongs to: a kind of thing, the index in the table of
 /// those, and the generation of that table's slot, so that a late completion for a reused slot is
 /// recognised. Never a pointer. Kinds are chosen by each process; 0xff is the ring's own.
 struct Token {

@@ -70,7 +70,8 @@ class Channel {
   UniqueFd fd_;
   std::deque<Queued> queue_;
   std::size_t queued_bytes_ = 0;
-  SecretBytes buffer_;
+  SecretBytes buffer_;     // of the last message received
+  std::size_t used_ = 0;
 };
 
 }  // namespace bastion::daemon::ipc

@@ -15,9 +15,9 @@
 
 /// The form of a message between our processes: header (version, type, request, session), then the
 /// fields in their order. Integers big-endian, bool and enums one octet, strings and byte strings
-/// with a 4-byte length, arrays as they are, vectors with a 4-byte count. Decoding believes nothing:
-/// each length is held against what is there, enums and booleans against their range, and every
-/// octet must be used.
+/// with a 4-byte length, arrays as they are, vectors with a 4-byte count. Decoding believes
+/// nothing: each length is held against what is there, enums and booleans against their range, and
+/// every octet must be used.
 namespace bastion::daemon::ipc {
 
 inline constexpr std::size_t kHeaderBytes = 1 + 1 + 4 + 8;

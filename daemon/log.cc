@@ -1,0 +1,296 @@
+#include "daemon/log.h"
+
+#include <poll.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+
+namespace bastion::daemon {
+namespace {
+
+/// A pipe that is writable takes PIPE_BUF (4,096) bytes without blocking, and one write of at most
+/// that many is never torn by another process's.
+constexpr std::size_t kLineBytesMax = 4096;
+
+void append_hex(std::string& out, std::uint8_t octet) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  out += "\\x";
+  out += kDigits[octet >> 4];
+  out += kDigits[octet & 15];
+}
+
+/// utf8_length is the length of the well-formed UTF-8 sequence at the front of `text` (RFC 3629: no
+/// overlong forms, no surrogates), and its code point; 0 where there is none.
+std::size_t utf8_length(std::string_view text, char32_t& point) {
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t first = at(0);
+  std::size_t length = 0;
+  char32_t least = 0;
+  if (first < 0x80) {
+    point = first;
+    return 1;
+  }
+  if ((first & 0xe0) == 0xc0) {
+    length = 2, point = first & 0x1f, least = 0x80;
+  } else if ((first & 0xf0) == 0xe0) {
+    length = 3, point = first & 0x0f, least = 0x800;
+  } else if ((first & 0xf8) == 0xf0) {
+    length = 4, point = first & 0x07, least = 0x1'0000;
+  } else {
+    return 0;
+  }
+  if (text.size() < length) {
+    return 0;
+  }
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((at(i) & 0xc0) != 0x80) {
+      return 0;
+    }
+    point = point << 6 | (at(i) & 0x3f);
+  }
+  const bool surrogate = point >= 0xd800 && point <= 0xdfff;
+  return point < least || point > 0x10'ffff || surrogate ? 0 : length;
+}
+
+/// harmless says whether a code point may reach a terminal: no controls (C0, DEL, C1), no
+/// bidirectional or invisible formatting, no separators that some viewers break lines at, nothing
+/// private or unassigned for special use.
+bool harmless(char32_t c) {
+  if (c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad) {
+    return false;
+  }
+  if (c == 0x061c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
+      (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f)) {
+    return false;
+  }
+  if (c >= 0xe000 && c <= 0xf8ff) {
+    return false;
+  }
+  if (c == 0xfeff || (c >= 0xfff0 && c <= 0xfffb) || (c & 0xfffe) == 0xfffe ||
+      (c >= 0xfdd0 && c <= 0xfdef)) {
+    return false;
+  }
+  return c < 0xe'0000;
+}
+
+std::string_view journal_priority(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "<7>";
+    case LogLevel::kInfo:
+      return "<6>";
+    case LogLevel::kWarning:
+      return "<4>";
+    case LogLevel::kError:
+      return "<3>";
+  }
+  return "<6>";
+}
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+/// StderrSink writes whole lines to descriptor 2 and never waits: a reader that has stopped costs
+/// lines, which are counted and told of when it reads again.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t formatted;
+    formatter_->format(message, formatted);
+    std::string line(formatted.data(), formatted.size());
+    if (line.size() > kLineBytesMax) {
+      line.resize(kLineBytesMax - 1);
+      line += '\n';
+    }
+    if (lost_ != 0) {
+      std::string note = "log: " + std::to_string(lost_) + " lines were lost, nobody read them\n";
+      if (write_line(note)) {
+        lost_ = 0;
+      }
+    }
+    if (lost_ != 0 || !write_line(line)) {
+      ++lost_;
+    }
+  }
+  void flush_() override {}
+
+ private:
+  static bool write_line(std::string_view line) {
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
+      return false;
+    }
+    ssize_t n;
+    do {
+      n = ::write(STDERR_FILENO, line.data(), line.size());
+    } while (n < 0 && errno == EINTR);
+    return n == static_cast<ssize_t>(line.size());
+  }
+  std::uint64_t lost_ = 0;
+};
+
+/// stderr_is_journal compares JOURNAL_STREAM ("device:inode") with descriptor 2, since the variable
+/// is inherited by those whose output goes elsewhere.
+bool stderr_is_journal() {
+  const char* value = std::getenv("JOURNAL_STREAM");
+  struct stat status{};
+  if (value == nullptr || fstat(STDERR_FILENO, &status) != 0) {
+    return false;
+  }
+  return value == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+}
+
+/// plain says whether a value needs no quotes.
+bool plain(std::string_view value) {
+  return !value.empty() && value.find_first_of(" \"=") == std::string_view::npos;
+}
+
+}  // namespace
+
+Result<LogLevel> parse_log_level(std::string_view name) {
+  for (const LogLevel level :
+       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError}) {
+    if (name == log_level_name(level)) {
+      return level;
+    }
+  }
+  return fail(ErrorCode::kMalformed, "a log level is debug, info, warning or error");
+}
+
+std::string_view log_level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+  }
+  return "info";
+}
+
+std::string escaped(std::string_view text, std::size_t bytes_max) {
+  std::string out;
+  std::size_t shown = 0;
+  while (shown < text.size()) {
+    char32_t point = 0;
+    const std::size_t length = utf8_length(text.substr(shown), point);
+    const std::size_t step = length == 0 ? 1 : length;
+    if (shown + step > bytes_max) {
+      return out + "…";
+    }
+    if (length != 0 && point == U'\\') {
+      out += "\\\\";
+    } else if (length != 0 && harmless(point)) {
+      out += text.substr(shown, length);
+    } else {
+      for (std::size_t i = 0; i < step; ++i) {
+        append_hex(out, static_cast<std::uint8_t>(text[shown + i]));
+      }
+    }
+    shown += step;
+  }
+  return out;
+}
+
+std::string format_line(std::string_view text, std::initializer_list<Field> fields) {
+  // The text is ours, but a mistake there must not open the log to a peer either.
+  std::string line = escaped(text, 2048);
+  for (const Field& field : fields) {
+    line += ' ';
+    line += field.name;
+    line += '=';
+    const std::string value = escaped(field.value, 1024);
+    if (plain(value)) {
+      line += value;
+      continue;
+    }
+    line += '"';
+    for (const char c : value) {
+      if (c == '"') {
+        line += "\\\"";
+      } else {
+        line += c;
+      }
+    }
+    line += '"';
+  }
+  return line;
+}
+
+std::string describe(const Error& error) {
+  std::string line(error.text);
+  if (error.detail == 0) {
+    return line;
+  }
+  if (error.code == ErrorCode::kIo || error.code == ErrorCode::kUnsupported) {
+    char buffer[128];
+    line += ": ";
+    line += strerror_r(static_cast<int>(error.detail), buffer, sizeof buffer);
+    return line;
+  }
+  return line + " (" + std::to_string(error.detail) + ")";
+}
+
+struct Log::Impl {
+  bool journal = false;
+  std::string role;
+  spdlog::logger logger;
+  explicit Impl(std::string_view name)
+      : role(name), logger(role, std::make_shared<StderrSink>()) {}
+};
+
+Log::Log(std::string_view role, LogLevel level) : impl_(std::make_unique<Impl>(role)) {
+  impl_->journal = stderr_is_journal();
+  // UTC: the local zone would be read from a file, which most of our processes may not open.
+  impl_->logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
+      impl_->journal ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc));
+  set_level(level);
+}
+
+Log::~Log() = default;
+
+void Log::set_level(LogLevel level) { impl_->logger.set_level(to_spdlog(level)); }
+bool Log::enabled(LogLevel level) const { return impl_->logger.should_log(to_spdlog(level)); }
+
+void Log::write(LogLevel level, std::string_view text, std::initializer_list<Field> fields) {
+  if (!enabled(level)) {
+    return;
+  }
+  std::string line;
+  if (impl_->journal) {
+    line = journal_priority(level);
+    line += impl_->role;
+    line += ": ";
+  } else {
+    line = log_level_name(level);
+    line += ' ';
+    line += impl_->role;
+    line += ": ";
+  }
+  line += format_line(text, fields);
+  impl_->logger.log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace bastion::daemon

@@ -1,0 +1,99 @@
+#include "daemon/process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "daemon/sandbox/sandbox.h"
+
+namespace bastion::daemon {
+namespace {
+
+bool is_channel(int fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+RingProfile ring_profile(ipc::Role role) {
+  switch (role) {
+    case ipc::Role::kGate:
+      return RingProfile::kGate;
+    case ipc::Role::kWorker:
+      return RingProfile::kWorker;
+    case ipc::Role::kWarden:
+    case ipc::Role::kResolver:
+      return RingProfile::kWarden;
+    case ipc::Role::kSupervisor:
+      return RingProfile::kSupervisor;
+  }
+  return RingProfile::kGate;
+}
+
+}  // namespace
+
+std::string_view role_name(ipc::Role role) {
+  switch (role) {
+    case ipc::Role::kSupervisor:
+      return "supervisor";
+    case ipc::Role::kGate:
+      return "gate";
+    case ipc::Role::kWorker:
+      return "worker";
+    case ipc::Role::kWarden:
+      return "warden";
+    case ipc::Role::kResolver:
+      return "resolver";
+  }
+  return "unknown";
+}
+
+Result<ipc::Role> parse_role(std::string_view name) {
+  for (const ipc::Role role :
+       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver}) {
+    if (name == role_name(role)) {
+      return role;
+    }
+  }
+  return fail(ErrorCode::kMalformed, "no role of that name");
+}
+
+Status start_role(ipc::Role role) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  prctl(PR_SET_NAME, role_name(role).data(), 0, 0, 0);
+  for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM}) {
+    std::signal(signal, SIG_IGN);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  const bool has_warden = role != ipc::Role::kWarden;
+  if (!is_channel(kSupervisorFd) || (has_warden && !is_channel(kWardenFd))) {
+    return fail(ErrorCode::kIo,
+                "--role is for the supervisor only: its channels are not at their descriptors");
+  }
+  return {};
+}
+
+Status seal(ProcessContext& context, Ring* ring) {
+  if (ring != nullptr) {
+    BASTION_TRY(ring->restrict_and_enable(ring_profile(context.role)));
+  }
+  if (!context.sandboxed) {
+    return {};
+  }
+  const auto state = sandbox::enter(context.role);
+  if (!state) {
+    return std::unexpected(state.error());
+  }
+  if (state->landlock_abi == 0) {
+    context.log.warning("this kernel has no Landlock; seccomp and the ring's restrictions hold");
+  }
+  return {};
+}
+
+}  // namespace bastion::daemon

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "daemon/ipc/messages.h"
+
+/// The sandbox of each role, entered after start-up and before the first byte of a peer, with or
+/// without root, in production and in every test of real processes:
+///   - no_new_privs, not dumpable, no core files, no capabilities;
+///   - Landlock: no files (the resolver: what name lookups read), no TCP bind, no TCP connect
+///     (the warden may connect, the resolver to port 53), no signals or abstract sockets outside;
+///   - seccomp: a list of what the role calls. Everything dangerous kills the process, opening
+///     files gives EACCES, the rest ENOSYS.
+/// Ring operations are not seen by seccomp; Ring::restrict_and_enable is the other half.
+namespace bastion::daemon::sandbox {
+
+/// State says what was entered. seccomp is mandatory; a kernel without Landlock (before 5.13, or
+/// switched off) is told of in the log, and `landlock_abi` is 0.
+struct State {
+  int landlock_abi = 0;
+};
+
+/// enter is for good. The supervisor keeps its privileges; for it only dumping is switched off.
+/// Errors: kIo with errno.
+Result<State> enter(ipc::Role role);
+
+/// enter_landlock, enter_seccomp: the parts, for enter.
+Result<int> enter_landlock(ipc::Role role);
+Status enter_seccomp(ipc::Role role);
+
+/// self_test applies each role's profile in children of this process and tries what must not work,
+/// and a few things that must; `out` gets a table of it. True where everything was as it should be.
+bool self_test(std::string& out);
+
+}  // namespace bastion::daemon::sandbox

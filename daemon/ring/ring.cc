@@ -114,6 +114,10 @@ struct Ring::Impl {
 
   Status make_buffers(const RingOptions& options);
   void add_buffer(std::uint16_t id);
+  std::size_t stride() const { return Ring::kBufferMargin + buffer_bytes + Ring::kBufferMargin; }
+  std::uint8_t* start(std::uint16_t id) const {
+    return buffers + std::size_t{id} * stride() + Ring::kBufferMargin;
+  }
 
   /// submit hands queued entries to the kernel without waiting; false where it took none.
   bool submit() { return enabled && io_uring_submit(&ring) > 0; }
@@ -166,7 +170,7 @@ Status Ring::Impl::make_buffers(const RingOptions& options) {
   buffer_count = options.buffer_count;
   buffer_bytes = options.buffer_bytes;
   buffer_ring_bytes = buffer_count * sizeof(io_uring_buf);
-  buffers_bytes = std::size_t{buffer_count} * buffer_bytes;
+  buffers_bytes = std::size_t{buffer_count} * stride();
   void* ring_memory = mmap(nullptr, buffer_ring_bytes, PROT_READ | PROT_WRITE,
                            MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
   if (ring_memory == MAP_FAILED) {
@@ -196,7 +200,7 @@ Status Ring::Impl::make_buffers(const RingOptions& options) {
 }
 
 void Ring::Impl::add_buffer(std::uint16_t id) {
-  io_uring_buf_ring_add(buffer_ring, buffers + std::size_t{id} * buffer_bytes, buffer_bytes, id,
+  io_uring_buf_ring_add(buffer_ring, start(id), buffer_bytes, id,
                         io_uring_buf_ring_mask(buffer_count), 0);
   io_uring_buf_ring_advance(buffer_ring, 1);
 }
@@ -389,7 +393,7 @@ MutBytes Ring::buffer(std::uint16_t id) const {
   if (id >= impl_->buffer_count) {
     return {};
   }
-  return {impl_->buffers + std::size_t{id} * impl_->buffer_bytes, impl_->buffer_bytes};
+  return {impl_->start(id), impl_->buffer_bytes};
 }
 
 void Ring::recycle(std::uint16_t id) {
@@ -402,6 +406,7 @@ void Ring::recycle(std::uint16_t id) {
   impl_->add_buffer(id);
 }
 
+std::uint32_t Ring::buffers() const { return impl_->buffer_count; }
 std::uint32_t Ring::buffers_free() const { return impl_->buffer_count - impl_->lent_count; }
 const RingFeatures& Ring::features() const { return impl_->features; }
 int Ring::fd() const { return impl_->ring.ring_fd; }

@@ -95,9 +95,13 @@ class Ring {
   /// What does not fit into `out` comes with the next call.
   std::size_t wait(MonoTime deadline, std::span<Completion> out);
 
+  /// kBufferMargin writable bytes lie before each buffer and behind it, and belong to it: room for
+  /// the headers and tags of what is made of the received bytes in place.
+  static constexpr std::size_t kBufferMargin = 64;
   /// buffer is the memory of one of the shared buffers; the first `result` bytes were received.
   MutBytes buffer(std::uint16_t id) const;
   void recycle(std::uint16_t id);
+  std::uint32_t buffers() const;
   std::uint32_t buffers_free() const;
 
   const RingFeatures& features() const;

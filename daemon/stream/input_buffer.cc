@@ -1,0 +1,139 @@
+#include "daemon/stream/input_buffer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/limits.h"
+
+namespace bastion::daemon {
+
+bool InputBuffer::may_keep_slab() const {
+  return ring_->buffers_free() * kFreeShareToKeep >= ring_->buffers();
+}
+
+void InputBuffer::receive(int fd, Token token) {
+  if (slab_ != kNoSlab) {
+    ring_->recv_into(fd, ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_end_),
+                     token);
+  } else {
+    ring_->recv(fd, token);
+  }
+}
+
+void InputBuffer::received(const Completion& completion) {
+  const auto n = static_cast<std::size_t>(completion.result);
+  if (!completion.has_buffer) {
+    slab_end_ += n;
+    return;
+  }
+  slab_ = completion.buffer;
+  slab_begin_ = 0;
+  slab_end_ = n;
+}
+
+void InputBuffer::dropped(const Completion& completion) {
+  if (completion.has_buffer) {
+    ring_->recycle(completion.buffer);
+  }
+}
+
+MutBytes InputBuffer::front() {
+  if (own_begin_ < own_.size()) {
+    return MutBytes(own_).subspan(own_begin_);
+  }
+  if (slab_ == kNoSlab) {
+    return {};
+  }
+  return ring_->buffer(static_cast<std::uint16_t>(slab_))
+      .subspan(slab_begin_, slab_end_ - slab_begin_);
+}
+
+void InputBuffer::consume(std::size_t n) {
+  if (own_begin_ < own_.size()) {
+    own_begin_ += n;
+    if (own_begin_ == own_.size()) {
+      // The memory stays until settle: what was taken may still be looked at.
+      own_begin_ = 0;
+      own_.clear();
+    }
+    return;
+  }
+  slab_begin_ += n;
+}
+
+void InputBuffer::move_to_own(std::size_t n) {
+  const ByteView bytes =
+      ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_begin_, n);
+  own_.insert(own_.end(), bytes.begin(), bytes.end());
+  slab_begin_ += n;
+  copied_ += n;
+}
+
+bool InputBuffer::incomplete(std::size_t need) {
+  const std::size_t in_slab = slab_end_ - slab_begin_;
+  const std::size_t in_own = own_.size() - own_begin_;
+  if (in_own > 0) {
+    const std::size_t lacking = need > in_own ? need - in_own : 1;
+    if (in_slab > 0) {
+      move_to_own(std::min(lacking, in_slab));
+      settle();
+      return true;
+    }
+    return false;
+  }
+  if (in_slab == 0) {
+    settle();
+    return false;
+  }
+  const MutBytes slab = ring_->buffer(static_cast<std::uint16_t>(slab_));
+  if (may_keep_slab() && need <= slab.size()) {
+    // Room for the packet and for a good deal behind it, or it moves to the front of its slab.
+    if (slab.size() - slab_end_ < std::max(need - in_slab, limits::kPacketBytesMax)) {
+      std::memmove(slab.data(), slab.data() + slab_begin_, in_slab);
+      copied_ += in_slab;
+      slab_begin_ = 0;
+      slab_end_ = in_slab;
+    }
+    return false;
+  }
+  own_.reserve(std::max(need, in_slab));
+  move_to_own(in_slab);
+  release_slab();
+  return false;
+}
+
+void InputBuffer::park() {
+  if (slab_ == kNoSlab) {
+    return;
+  }
+  if (own_begin_ > 0) {
+    own_.erase(own_.begin(), own_.begin() + static_cast<std::ptrdiff_t>(own_begin_));
+    own_begin_ = 0;
+  }
+  move_to_own(slab_end_ - slab_begin_);
+  release_slab();
+}
+
+void InputBuffer::settle() {
+  if (slab_begin_ == slab_end_) {
+    release_slab();
+  }
+  if (own_.empty() && own_.capacity() != 0) {
+    Bytes().swap(own_);
+  }
+}
+
+void InputBuffer::append(ByteView bytes) {
+  park();
+  own_.insert(own_.end(), bytes.begin(), bytes.end());
+}
+
+void InputBuffer::release_slab() {
+  if (slab_ != kNoSlab) {
+    ring_->recycle(static_cast<std::uint16_t>(slab_));
+    slab_ = kNoSlab;
+  }
+  slab_begin_ = slab_end_ = 0;
+}
+
+}  // namespace bastion::daemon

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+
+#include "daemon/ring/ring.h"
+#include "daemon/stream/input_buffer.h"
+#include "daemon/unique_fd.h"
+#include "proto/send_queue.h"
+
+namespace bastion::daemon {
+
+/// Stream is one connected socket on the ring: at most one receive and one write in flight, bytes in
+/// by an InputBuffer, bytes out of a SendQueue. Its owner gives it the completions of its two tokens.
+///
+/// A stream ends in two steps: close() cancels what is in flight, and when idle() the memory may go.
+class Stream {
+ public:
+  Stream(Ring& ring, UniqueFd socket, Token read, Token write)
+      : ring_(&ring), socket_(std::move(socket)), read_(read), write_(write), in_(ring) {}
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  InputBuffer& in() { return in_; }
+  int fd() const { return socket_.get(); }
+
+  /// arm_receive asks for more bytes, unless that is under way, or the peer has ended.
+  void arm_receive();
+  enum class Received : std::uint8_t {
+    kBytes,    // more lies in in()
+    kEnd,      // the peer has sent its last byte
+    kFailed,   // the connection is broken; error() says how
+    kNothing,  // interrupted, cancelled: arm again where it makes sense
+    kStarved,  // the ring has no slab: arm again after one came back
+  };
+  Received on_receive(const Completion& completion);
+
+  /// arm_write writes what the queue holds, unless a write is under way.
+  void arm_write(const proto::SendQueue& queue);
+  /// on_write takes the written bytes off the queue. False: the connection is broken.
+  [[nodiscard]] bool on_write(const Completion& completion, proto::SendQueue& queue);
+
+  /// close cancels; the socket itself is closed once idle().
+  void close();
+  bool closing() const { return closing_; }
+  bool idle() const { return !receiving_ && !writing_; }
+  bool receiving() const { return receiving_; }
+  bool writing() const { return writing_; }
+  bool at_end() const { return at_end_; }
+  int error() const { return error_; }
+  /// release gives the socket away; only while idle().
+  UniqueFd release() { return std::move(socket_); }
+
+ private:
+  static constexpr std::size_t kPiecesMax = 16;
+
+  Ring* ring_;
+  UniqueFd socket_;
+  Token read_;
+  Token write_;
+  InputBuffer in_;
+  std::array<iovec, kPiecesMax> pieces_{};
+  int error_ = 0;
+  bool receiving_ = false;
+  bool writing_ = false;
+  bool at_end_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace bastion::daemon

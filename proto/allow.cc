@@ -4,22 +4,15 @@
 #include <array>
 
 #include "base/glob.h"
+#include "proto/connection_limits.h"
 
 namespace bastion::proto {
 namespace {
 
-/// Hosts are written into the target's resolver: visible ASCII only, as long as a DNS name.
-constexpr std::size_t kHostBytesMax = 255;
-/// sun_path has 108 bytes with its NUL on Linux, and no system more.
-constexpr std::size_t kSocketPathBytesMax = 107;
 constexpr std::size_t kTermBytesMax = 256;
 constexpr std::size_t kSignalNameBytesMax = 64;
 /// RFC 4254 8: 159 opcodes of 5 bytes and the end.
 constexpr std::size_t kTerminalModesBytesMax = 160 * 5;
-
-bool is_visible_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
-}
 
 bool matches(const std::vector<ForwardPattern>& patterns, std::string_view host,
              std::uint32_t port) {
@@ -90,6 +83,10 @@ bool is_signal_name(std::string_view name) {
 }
 
 }  // namespace
+
+bool is_visible_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
+}
 
 bool is_env_name(std::string_view name) {
   // What makes the loader, a shell, an interpreter or git run something that the user names.

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstddef>
+#include <string_view>
+
 #include "proto/channel_open.h"
 #include "proto/permissions.h"
 #include "proto/requests.h"
@@ -29,5 +32,8 @@ inline constexpr std::size_t kEnvCountMax = 64;
 /// is_env_name: [A-Za-z_][A-Za-z0-9_]*, and none of those that make a program load or run
 /// something (LD_*, GIT_*, BASH_ENV, …), whatever the policy says.
 bool is_env_name(std::string_view name);
+
+/// is_visible_ascii: no blanks, no control characters, nothing above 0x7e.
+bool is_visible_ascii(std::string_view text);
 
 }  // namespace bastion::proto

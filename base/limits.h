@@ -49,7 +49,8 @@ inline constexpr std::size_t kUserNameBytesMax = 256;
 /// Keys and certificates on the wire: an RSA-16384 key has 2 KiB, a certificate with 64 principals
 /// and a full set of options under 16 KiB.
 inline constexpr std::size_t kKeyBlobBytesMax = 16 * 1024;
-inline constexpr std::size_t kCertificatePrincipalsMax = 256;  // OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS
+/// Principals in one certificate (OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS).
+inline constexpr std::size_t kCertificatePrincipalsMax = 256;
 /// A private key file: RSA-16384's seven numbers are 9.5 KiB, 13 KiB in base64; comments beside it.
 inline constexpr std::size_t kKeyFileBytesMax = 64 * 1024;
 inline constexpr std::uint32_t kRsaBitsMin = 2048;

@@ -61,6 +61,12 @@ struct PrivateMaterial {
 /// key and joins the two.
 Result<PrivateKey> make_private_key(PrivateMaterial material);
 
+/// parse_openssh_content takes PROTOCOL.key's bytes, out of the base64 under this label.
+inline constexpr std::string_view kOpensshKeyLabel = "OPENSSH PRIVATE KEY";
+Result<PrivateKey> parse_openssh_content(ByteView content);
+/// encrypted_private_key is the error that says the cure.
+std::unexpected<Error> encrypted_private_key();
+
 /// curve_name: "nistp256", … of the ECDSA types (RFC 5656 6.1), sk-ecdsa included.
 std::string_view curve_name(KeyType type);
 /// curve_nid is BoringSSL's number for it.

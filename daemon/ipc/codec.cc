@@ -15,6 +15,7 @@ std::string_view type_name(Type type) {
     case Type::kConfigurationResult: return "ConfigurationResult";
     case Type::kControlReply: return "ControlReply";
     case Type::kDrained: return "Drained";
+    case Type::kEndPeer: return "EndPeer";
     case Type::kSettings: return "Settings";
     case Type::kCookies: return "Cookies";
     case Type::kRefused: return "Refused";

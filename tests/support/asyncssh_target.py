@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""An SSH server by asyncssh that runs real commands: asyncssh_target.py HOST_KEY USER_CA_FILE
+
+It prints `port N` when it listens, and one line for each login: `login USER kex=… cipher=…`.
+"""
+
+import asyncio
+import sys
+import warnings
+
+warnings.simplefilter("ignore")  # of old ciphers in the cryptography module
+import asyncssh  # noqa: E402
+
+
+class Server(asyncssh.SSHServer):
+    def connection_made(self, connection):
+        self.connection = connection
+
+    def auth_completed(self):
+        get = self.connection.get_extra_info
+        print(f"login {get('username')} cipher={get('send_cipher')} mac={get('send_mac')}", flush=True)
+
+
+async def handle(process: asyncssh.SSHServerProcess) -> None:
+    command = process.command or "/bin/sh -i"
+    child = await asyncio.create_subprocess_shell(
+        command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    code = await child.wait()
+    await process.stdout.drain()
+    process.exit(code)
+
+
+async def main() -> None:
+    host_key, user_ca = sys.argv[1:]
+    trusted = asyncssh.import_authorized_keys("cert-authority " + open(user_ca).read())
+    server = await asyncssh.create_server(
+        Server,
+        "127.0.0.1",
+        0,
+        server_host_keys=[host_key],
+        authorized_client_keys=trusted,
+        process_factory=handle,
+        sftp_factory=True,
+        allow_scp=True,
+        encoding=None,
+    )
+    print(f"port {server.sockets[0].getsockname()[1]}", flush=True)
+    await server.wait_closed()
+
+
+asyncio.run(main())

@@ -39,9 +39,10 @@ struct ProcessContext {
 Status start_role(ipc::Role role);
 
 /// seal ends the start-up: the ring (may be null in a role without one) is restricted and enabled,
-/// then the sandbox of the role is entered. Call it when all descriptors and threads that the role
-/// starts with are made and before the first byte of a peer is read. With `sandboxed` false only
-/// the ring is restricted and enabled.
+/// then the sandbox of the role is entered. Call it when the descriptors that the role starts with
+/// are made and before the first byte of a peer is read; threads are started after it (Landlock and
+/// capabilities are each thread's own, and only the warden and the resolver may have threads).
+/// With `sandboxed` false only the ring is restricted and enabled.
 Status seal(ProcessContext& context, Ring* ring);
 
 /// Each role's entry point is declared in its own folder and returns the exit status:

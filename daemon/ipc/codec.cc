@@ -7,6 +7,7 @@ std::string_view type_name(Type type) {
     case Type::kConnection: return "Connection";
     case Type::kDropConnection: return "DropConnection";
     case Type::kConnectionDone: return "ConnectionDone";
+    case Type::kConnectionSpoke: return "ConnectionSpoke";
     case Type::kConfiguration: return "Configuration";
     case Type::kAddPeer: return "AddPeer";
     case Type::kPeerGone: return "PeerGone";

@@ -35,6 +35,7 @@ enum class Type : std::uint8_t {
   kDropConnection = 2,
   // gate → supervisor
   kConnectionDone = 3,
+  kConnectionSpoke = 4,
   // supervisor → warden
   kConfiguration = 10,   // + memfd with the file bundle
   kAddPeer = 11,         // + the warden's end of the peer's socket pair
@@ -115,6 +116,14 @@ struct ConnectionDone {
   void fields(auto& f) { f(connection); f(authenticated); }
 };
 
+/// ConnectionSpoke: it has finished a key exchange, so it is no longer one of the silent ones that
+/// go first when the table is full. At most once per connection.
+struct ConnectionSpoke {
+  static constexpr Type kType = Type::kConnectionSpoke;
+  ConnectionId connection = 0;
+  void fields(auto& f) { f(connection); }
+};
+
 // --- supervisor ↔ warden -----------------------------------------------------------------------
 
 struct Configuration {  // + memfd
@@ -151,10 +160,13 @@ struct ControlRequest {
   std::string json;
   void fields(auto& f) { f(admin); f(by); f(json); }
 };
+/// ControlReply: the answer, in as many pieces as it needs (a list of sessions may be long).
 struct ControlReply {
   static constexpr Type kType = Type::kControlReply;
+  static constexpr std::size_t kPieceBytesMax = kMessageBytesMax - 1024;
+  bool more = false;  // another piece with the same request follows
   std::string json;
-  void fields(auto& f) { f(json); }
+  void fields(auto& f) { f(more); f(json); }
 };
 struct Shutdown {
   static constexpr Type kType = Type::kShutdown;
@@ -220,8 +232,7 @@ struct Refused {
   static constexpr Type kType = Type::kRefused;
   bool fatal = false;
   std::string text;
-  bool unreachable = false;  // allowed, but the target could not be connected
-  void fields(auto& f) { f(fatal); f(text); f(unreachable); }
+  void fields(auto& f) { f(fatal); f(text); }
 };
 
 // --- exchanges: gate, worker → warden -----------------------------------------------------------

@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -187,9 +186,6 @@ void add_parser_rules(Filter& filter) {
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     filter.allow("write", {low_is(0, fd)});
   }
-  // A worker writes a tunnel's data from where it was opened, without waiting; like WRITEV on the
-  // ring it carries neither address nor MSG_FASTOPEN.
-  filter.allow("pwritev2", {low_is(5, RWF_NOWAIT)});
   filter.allow("close", {{0, SCMP_CMP_GT, static_cast<std::uint64_t>(kWardenFd), 0}});
   for (const int command : {F_GETFD, F_GETFL, F_DUPFD_CLOEXEC}) {
     filter.allow("fcntl", {low_is(1, command)});
@@ -209,7 +205,7 @@ void add_warden_rules(Filter& filter) {
       }
     }
   }
-  for (const char* name : {"write", "close", "pread64", "lseek"}) {
+  for (const char* name : {"write", "close", "pread64", "lseek", "eventfd2"}) {
     filter.allow(name);
   }
   filter.allow("getsockopt", {low_is(1, SOL_SOCKET), low_is(2, SO_PEERCRED)});

@@ -98,6 +98,7 @@ class WardenProcess final : public WardenIo {
   void arm_write(std::uint32_t slot);
   std::optional<std::uint32_t> slot_of(PeerId peer) const;
   void tell_supervisor(auto message, std::uint32_t request = 0);
+  void answer_control(std::string_view json, std::uint32_t request);
   void lose_supervisor() { running_ = false; }
 
   ProcessContext& context_;
@@ -236,8 +237,7 @@ void WardenProcess::on_supervisor_message(ipc::Received& received) {
     }
     case ipc::Type::kControlRequest: {
       const auto message = ipc::decode<ipc::ControlRequest>(received.body);
-      return message ? tell_supervisor(ipc::ControlReply{warden_.control(*message)}, request)
-                     : lose_supervisor();
+      return message ? answer_control(warden_.control(*message), request) : lose_supervisor();
     }
     case ipc::Type::kShutdown: {
       const auto message = ipc::decode<ipc::Shutdown>(received.body);
@@ -355,6 +355,16 @@ void WardenProcess::tell_supervisor(auto message, std::uint32_t request) {
   }
 }
 
+void WardenProcess::answer_control(std::string_view json, std::uint32_t request) {
+  bool more = true;
+  while (more) {
+    const std::string_view piece = json.substr(0, ipc::ControlReply::kPieceBytesMax);
+    json.remove_prefix(piece.size());
+    more = !json.empty();
+    tell_supervisor(ipc::ControlReply{more, std::string(piece)}, request);
+  }
+}
+
 void WardenProcess::connect(ConnectToken token, const IpAddress& address, std::uint16_t port) {
   std::uint32_t slot = 0;
   while (slot < connecting_.size() && connecting_[slot].socket) {
@@ -431,12 +441,12 @@ int warden_main(ProcessContext& context) {
     context.log.error("the warden cannot start", {{"error", describe(ring.error())}});
     return 1;
   }
-  Ring* raw = ring->get();
-  WardenProcess process(context, std::move(*ring));
-  if (const Status sealed = seal(context, raw); !sealed) {
+  // Before the pool's threads exist: Landlock and capabilities are each thread's own.
+  if (const Status sealed = seal(context, ring->get()); !sealed) {
     context.log.error("the warden cannot enter its sandbox", {{"error", describe(sealed.error())}});
     return 1;
   }
+  WardenProcess process(context, std::move(*ring));
   return process.run();
 }
 

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """An SSH server by asyncssh that runs real commands: asyncssh_target.py HOST_KEY USER_CA_FILE
 
+The command `wait-for-signal` says which signal or break it gets, since sshd delivers none to root's commands.
+
 It prints `port N` when it listens, and one line for each login: `login USER kex=… cipher=…`.
 """
 
@@ -22,6 +24,17 @@ class Server(asyncssh.SSHServer):
 
 
 async def handle(process: asyncssh.SSHServerProcess) -> None:
+    if process.command == "wait-for-signal":
+        process.stdout.write(b"ready\n")
+        try:
+            await process.stdin.read()
+        except asyncssh.SignalReceived as received:
+            process.stdout.write(f"caught {received.signal}\n".encode())
+            process.exit(3)
+        except asyncssh.BreakReceived as received:
+            process.stdout.write(f"break {received.msec}\n".encode())
+            process.exit(4)
+        return
     command = process.command or "/bin/sh -i"
     child = await asyncio.create_subprocess_shell(
         command,

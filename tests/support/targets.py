@@ -36,6 +36,8 @@ class Target:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def log_since(self, mark: int) -> str:
+        if not self.log.exists():
+            return ""
         with open(self.log, "rb") as log:
             log.seek(mark)
             return log.read().decode(errors="replace")

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""An SSH server by asyncssh that runs real commands: asyncssh_target.py HOST_KEY USER_CA_FILE
+"""An SSH server by asyncssh that runs real commands: asyncssh_target.py HOST_KEY USER_CA_FILE [OPTIONS]...
 
 The command `wait-for-signal` says which signal or break it gets, since sshd delivers none to root's commands.
 
-It prints `port N` when it listens, and one line for each login: `login USER kex=… cipher=…`.
+OPTIONS are like "kex_algs=a,b;encryption_algs=c"; each word gets a port of its own.
+It prints `port N` for each port, `ready` when it listens, and one line for each login: `login USER kex=… cipher=…`.
 """
 
 import asyncio
@@ -49,21 +50,25 @@ async def handle(process: asyncssh.SSHServerProcess) -> None:
 
 
 async def main() -> None:
-    host_key, user_ca = sys.argv[1:]
+    host_key, user_ca = sys.argv[1:3]
     trusted = asyncssh.import_authorized_keys("cert-authority " + open(user_ca).read())
-    server = await asyncssh.create_server(
-        Server,
-        "127.0.0.1",
-        0,
-        server_host_keys=[host_key],
-        authorized_client_keys=trusted,
-        process_factory=handle,
-        sftp_factory=True,
-        allow_scp=True,
-        encoding=None,
-    )
-    print(f"port {server.sockets[0].getsockname()[1]}", flush=True)
-    await server.wait_closed()
+    for word in sys.argv[3:] or [""]:
+        options = dict(option.split("=") for option in word.split(";") if option)
+        server = await asyncssh.create_server(
+            Server,
+            "127.0.0.1",
+            0,
+            server_host_keys=[host_key],
+            authorized_client_keys=trusted,
+            process_factory=handle,
+            sftp_factory=True,
+            allow_scp=True,
+            encoding=None,
+            **{name: value.split(",") for name, value in options.items()},
+        )
+        print(f"port {server.sockets[0].getsockname()[1]}", flush=True)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
 
 
 asyncio.run(main())

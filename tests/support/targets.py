@@ -137,15 +137,16 @@ class Lab:
         command = [root / "usr/sbin/tinysshd", "-v", "-x", f"sftp={self.sftp_server()}", folder]
         self._add(name, command, [ed25519_line(public)], self._private, takes_certificates=False)
 
-    def add_asyncssh(self, name: str):
+    def add_asyncssh(self, *names: str, options: tuple[str, ...] = ("",)):
+        """One server program with a port for each name, and for each its options (asyncssh_target.py)."""
         key = self.host_keys["ed25519"]
-        log = self.logs / f"{name}.log"
-        service = process.Service(
-            [PYTHON, process.ROOT / "tests/support/asyncssh_target.py", key.path, f"{self.user_ca.path}.pub"], log
-        )
+        log = self.logs / f"{names[0]}.log"
+        program = process.ROOT / "tests/support/asyncssh_target.py"
+        service = process.Service([PYTHON, program, key.path, f"{self.user_ca.path}.pub", *options], log)
         self._services.append(service)
-        port = int(service.wait_for(r"^port (\d+)$")[1])
-        self.targets[name] = Target(name, port, [key.line], log)
+        service.wait_for("^ready$")
+        for name, port in zip(names, re.findall(r"^port (\d+)$", service.text(), re.M), strict=True):
+            self.targets[name] = Target(name, int(port), [key.line], log)
 
     def add_silent(self, name: str):
         """Takes connections and never says a word."""

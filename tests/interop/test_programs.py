@@ -1,0 +1,136 @@
+"""Whole programs that people use over SSH: file trees, Ansible, sshfs."""
+
+import filecmp
+import os
+import pathlib
+import random
+import subprocess
+
+import pytest
+
+from support.process import run
+from support.targets import LOGIN
+
+DESTINATION = f"{LOGIN}@web1@bastion"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder with empty, small, large and oddly named files."""
+    top = tmp_path / "tree"
+    chance = random.Random(3)
+    for i in range(40):
+        folder = top / f"folder {i % 5}" / "deep"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file-{i}").write_bytes(chance.randbytes(i * 997))
+    (top / "empty").write_bytes(b"")
+    (top / "large").write_bytes(chance.randbytes(5_000_000))
+    (top / "nämé 'with\" $(odd) characters").write_text("odd")
+    return top
+
+
+def same(one: pathlib.Path, other: pathlib.Path) -> None:
+    comparison = filecmp.dircmp(one, other)
+    assert not comparison.left_only and not comparison.right_only, (comparison.left_only, comparison.right_only)
+    _, different, unread = filecmp.cmpfiles(one, other, comparison.common_files, shallow=False)
+    assert not different and not unread
+    for name in comparison.common_dirs:
+        same(one / name, other / name)
+
+
+@pytest.mark.parametrize("version", ["system", "openssh-new"])
+@pytest.mark.parametrize("protocol", ["-O", "-s"])
+def test_scp_copies_a_tree_there_and_back(protocol, version, alice, tree, tmp_path):
+    there, back = tmp_path / "there", tmp_path / "back"
+    alice.scp(protocol, "-r", "-p", tree, f"{DESTINATION}:{there}", version=version).ok()
+    same(tree, there)
+    alice.scp(protocol, "-r", f"{DESTINATION}:{there}", back, version=version).ok()
+    same(tree, back)
+
+
+def test_sftp_copies_a_tree_there_and_back(alice, tree, tmp_path):
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.mkdir()
+    alice.sftp(DESTINATION, f"put -r {tree} {there}\nget -r {there}/tree {back}\nrename {there}/tree {there}/moved\n").ok()
+    same(tree, back)
+    same(tree, there / "moved")
+
+
+def test_rsync_copies_a_tree_and_then_only_what_changed(alice, tree, tmp_path):
+    there = tmp_path / "there"
+    rsync = alice.peers / "bin/rsync"
+    shell = " ".join(map(str, alice.ssh_command()))
+    command = [rsync, "-a", "--stats", "-e", shell, f"--rsync-path={rsync}", f"{tree}/", f"{DESTINATION}:{there}"]
+    run(command, env=alice.env, timeout=60).ok()
+    same(tree, there)
+    (tree / "large").write_bytes((tree / "large").read_bytes()[:-1] + b"!")
+    second = run(command, env=alice.env, timeout=60).ok()
+    assert "Number of regular files transferred: 1\n" in second.text
+    same(tree, there)
+
+
+PLAYBOOK = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.ping:
+    - ansible.builtin.file: {path: "FOLDER", state: directory}
+    - ansible.builtin.copy: {src: "SOURCE", dest: "FOLDER/copied"}
+    - ansible.builtin.copy: {content: "written\\n", dest: "FOLDER/written"}
+    - ansible.builtin.command: uname -s
+      register: uname
+    - ansible.builtin.assert: {that: uname.stdout == "Linux"}
+    - ansible.builtin.shell: "cat FOLDER/written >FOLDER/shell"
+    - ansible.builtin.lineinfile: {path: "FOLDER/written", line: "another"}
+    - ansible.builtin.stat: {path: "FOLDER/copied"}
+      register: copied
+    - ansible.builtin.assert: {that: copied.stat.size == 5000000}
+    - ansible.builtin.slurp: {src: "FOLDER/shell"}
+    - ansible.builtin.file: {path: "FOLDER/shell", state: absent}
+"""
+
+
+@pytest.mark.parametrize("user, pipelining", [(f"{LOGIN}@web1", "True"), (f"{LOGIN}+web1", "False")])
+def test_ansible(user, pipelining, alice, tree, tmp_path):
+    folder = tmp_path / "ansible"
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(PLAYBOOK.replace("FOLDER", str(folder)).replace("SOURCE", str(tree / "large")))
+    inventory = tmp_path / "inventory"
+    inventory.write_text(
+        f"web1 ansible_host=bastion ansible_user={user} ansible_python_interpreter=/usr/bin/python3\n"
+    )
+    env = alice.env | {
+        "ANSIBLE_SSH_COMMON_ARGS": f"-F {alice.config}",
+        "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=5s",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(alice.folder / "cp"),
+        "ANSIBLE_SSH_PIPELINING": pipelining,
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible-local"),
+        "ANSIBLE_REMOTE_TMP": str(tmp_path / "ansible-remote"),
+        "ANSIBLE_NOCOWS": "1",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+    }
+    done = run(["/usr/bin/ansible-playbook", "-i", inventory, playbook], env=env, timeout=150)
+    assert done.code == 0 and "failed=0" in done.text and "ok=12" in done.text, done
+    assert (folder / "written").read_text() == "written\nanother\n"
+    assert (folder / "copied").stat().st_size == 5_000_000
+
+
+def test_sshfs(alice, tree, tmp_path):
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("this machine has no /dev/fuse")
+    mounted, there = tmp_path / "mounted", tmp_path / "there"
+    mounted.mkdir()
+    there.mkdir()
+    command = ["/usr/bin/sshfs", "-F", alice.config, f"{DESTINATION}:{there}", mounted]
+    done = run(command, env=alice.env)
+    if done.code != 0 and "fuse" in done.error and "ermitted" in done.error:
+        pytest.skip(f"this machine does not let us mount: {done.error.strip()}")
+    done.ok()
+    try:
+        subprocess.run(["cp", "-r", tree, mounted / "tree"], check=True, timeout=60)
+        same(tree, there / "tree")
+        os.rename(mounted / "tree", mounted / "moved")
+        assert (mounted / "moved/large").read_bytes() == (tree / "large").read_bytes()
+    finally:
+        run(["fusermount3", "-u", mounted])

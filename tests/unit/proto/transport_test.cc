@@ -33,7 +33,7 @@ void expect_conversation(TransportPair& pair) {
   ASSERT_FALSE(pair.client.error.has_value()) << pair.client.error->text;
   ASSERT_EQ(pair.server->phase(), Phase::kAuthenticated);
   ASSERT_EQ(pair.client->phase(), Phase::kAuthenticated);
-  for (const std::size_t len : {0, 1, 7, 8, 15, 16, 17, 100, 32 * 1024}) {
+  for (const std::size_t len : {0u, 1u, 7u, 8u, 15u, 16u, 17u, 100u, 32u * 1024}) {
     pair.client->send(channel_data(1, len));
     pair.server->send(channel_data(2, len));
     pair.pump();

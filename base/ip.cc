@@ -81,6 +81,39 @@ IpAddress IpAddress::source_key() const {
   return key;
 }
 
+bool IpAddress::is_loopback() const {
+  if (is_v4()) {
+    return octets_[12] == 127;
+  }
+  return octets_[15] == 1 && std::all_of(octets_.begin(), octets_.end() - 1,
+                                         [](std::uint8_t octet) { return octet == 0; });
+}
+
+bool IpAddress::is_special() const {
+  const ByteView all(octets_);
+  const auto carries_special = [&](std::size_t at) {
+    return from_octets(all.subspan(at, 4))->is_special();
+  };
+  if (is_v4()) {
+    const ByteView v4 = octets();
+    return v4[0] == 0 || v4[0] == 127 || (v4[0] == 169 && v4[1] == 254) || v4[0] >= 224;
+  }
+  constexpr std::array<std::uint8_t, 12> kNat64 = {0, 0x64, 0xff, 0x9b};       // RFC 6052
+  constexpr std::array<std::uint8_t, 6> kLocalNat64 = {0, 0x64, 0xff, 0x9b, 0, 1};  // RFC 8215
+  constexpr std::array<std::uint8_t, 12> kV4Compatible = {};  // `::` and ::1, too
+  if (equal(all.first(12), kNat64) || equal(all.first(12), kV4Compatible)) {
+    return carries_special(12);
+  }
+  if (equal(all.first(6), kLocalNat64)) {
+    return true;
+  }
+  if (all[0] == 0x20 && all[1] == 0x02) {  // 6to4, RFC 3056
+    return carries_special(2);
+  }
+  const bool link_local = all[0] == 0xfe && (all[1] & 0xc0) == 0x80;
+  return link_local || all[0] == 0xff;
+}
+
 std::optional<Cidr> Cidr::parse(std::string_view text) {
   const std::size_t slash = text.find('/');
   const auto address = IpAddress::parse(text.substr(0, slash));

@@ -34,6 +34,12 @@ class IpAddress {
   std::string text() const;
   /// source_key is what limits per source count by: an IPv4 address itself, an IPv6 address's /64.
   IpAddress source_key() const;
+  /// is_loopback: 127.0.0.0/8 or ::1.
+  bool is_loopback() const;
+  /// is_special: no host of a network has it, or only the machine itself and its hypervisor have:
+  /// unspecified, loopback, link-local (169.254.169.254 among them), multicast, reserved; and the
+  /// IPv6 forms that carry such an IPv4 address (NAT64, 6to4, v4-compatible).
+  bool is_special() const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 

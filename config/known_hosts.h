@@ -41,6 +41,8 @@ class KnownHosts {
                                     Marker marker) const;
 
   std::size_t size() const { return lines_.size(); }
+  /// digest covers what the lines say, and neither comments nor blanks.
+  Bytes digest() const;
 
  private:
   struct HashedName {

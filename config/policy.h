@@ -70,11 +70,12 @@ struct Grant {
 };
 
 enum class RefusalReason : std::uint8_t {
-  kNoTarget,  // it does not exist, or nothing there is allowed to this user
-  kLogin,     // other logins are allowed there
-  kPort,      // it is reached on other ports only
-  kJump,      // it is reached by a routed session only
-  kSource,    // allowed, but not from this address
+  kNoTarget,    // it does not exist, or nothing there is allowed to this user from this address
+  kLogin,       // other logins are allowed there
+  kPort,        // it is reached on other ports only
+  kJump,        // it is reached by a routed session only
+  kTunnelOnly,  // it is reached by ProxyJump only
+  kRestricted,  // the user's own certificate forbids it
 };
 
 /// Refusal is a denial. `text` is one line for the user, without prefix and session id. It is the
@@ -85,6 +86,12 @@ struct Refusal {
   std::string text;
   std::string rule;  // the deny rule that decided, for the log; empty: no rule allows it
 };
+
+/// may_dial: whether an address that the resolver gave for `target` may be connected to. An address
+/// that the policy names itself always may. A name in the DNS is somebody else's word: it may not
+/// lead to the bastion itself, its hypervisor or anywhere that IpAddress::is_special describes,
+/// unless the policy says "localhost".
+bool may_dial(const ResolvedTarget& target, const IpAddress& address);
 
 /// JumpGrant is one tunnel: what to dial.
 struct JumpGrant {
@@ -114,8 +121,7 @@ struct PolicyTest {
   std::string user;
   std::string login;
   std::string target;
-  Action action{};
-  std::string parameter;  // subsystem's name, "host:port", socket path; empty: any of that kind
+  ActionRequest action;
   IpAddress from;         // `::` matches no rule that asks for a source
   bool expect_allow = false;
   int line = 0;
@@ -188,19 +194,20 @@ class Policy {
   /// or its address; request.port is required and has to be that target's.
   std::expected<JumpGrant, Refusal> jump(const Request& request) const;
 
-  /// allows is the same decision for one action; `parameter` as in PolicyTest. For jump the login
-  /// is ignored. `out_rule` receives the rule that decided, or nothing.
-  bool allows(const Request& request, Action action, std::string_view parameter = {},
-              std::string* out_rule = nullptr) const;
+  /// allows is the same decision for one action, before restrictions and ports. For jump the login
+  /// is ignored.
+  bool allows(const Request& request, const ActionRequest& action) const;
 
-  Explanation explain(const Request& request, Action action,
-                      std::string_view parameter = {}) const;
+  /// explain says how allows() comes to its answer. It is for administrators: it names targets and
+  /// users whoever asks.
+  Explanation explain(const Request& request, const ActionRequest& action) const;
 
   /// reachable lists what a user may reach from an address, in the order of the file.
   std::vector<Reachable> reachable(const Request& request) const;
 
  private:
   struct Decision;
+  struct Compiled;
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -213,14 +220,26 @@ class Policy {
     const User* user;
     const UserKey* key;
   };
+  /// Listed is one line of reachable(): a target, or the part of a pattern that a rule names.
+  struct Listed {
+    std::string name;
+    std::string folded;
+    const Target* target;
+  };
 
-  ResolvedTarget resolve(const Target& target, std::string_view name, std::uint16_t port) const;
-  std::vector<ResolvedTarget> targets_at(std::string_view host) const;
+  void list_targets();
+  std::optional<ResolvedTarget> resolve(const Target& target, std::string_view folded_name,
+                                        std::uint16_t port) const;
+  std::vector<ResolvedTarget> targets_at(std::string_view text) const;
+  std::vector<ResolvedTarget> targets_called(std::string_view host) const;
   Decision decide(const Request& request, const Target& target, std::string_view folded_name,
-                  Action action, std::string_view parameter) const;
-  Refusal no_target(const Request& request) const;
+                  const ActionRequest& action) const;
+  Compiled compile(const Request& request, const Target& target, std::string_view folded_name,
+                   std::string_view login) const;
+  bool may_jump(const Request& request, const Target& target, std::string_view folded_name) const;
   std::vector<std::string> allowed_logins(const Request& request, const Target& target,
                                           std::string_view folded_name) const;
+  Refusal no_target(const Request& request) const;
 
   PolicyData data_;
   Index<const User*> users_;
@@ -228,6 +247,9 @@ class Policy {
   Index<const Target*> targets_;       // exact ones, by folded name
   Index<std::vector<const Target*>> addresses_;  // exact ones, by canonical address
   std::vector<const Target*> patterns_;
+  std::vector<const Rule*> deny_rules_;
+  std::vector<const Rule*> allow_rules_;
+  std::vector<Listed> listed_;
   std::string hash_;
   std::string id_;
 };

@@ -36,6 +36,17 @@ inline constexpr std::size_t kActionCount = 10;
 /// action_name is the spelling in files: "shell", "forward_local", …
 std::string_view action_name(Action action);
 
+/// ActionRequest is an action as a person names it: "shell", "sftp", "subsystem:netconf",
+/// "forward_local:db:5432", "forward_local_socket:/run/x". Without the part after the first colon
+/// it asks for any of that kind. `sftp` is the subsystem of that name.
+struct ActionRequest {
+  Action action{};
+  std::string parameter;
+  std::string text() const;
+  friend bool operator==(const ActionRequest&, const ActionRequest&) = default;
+};
+std::optional<ActionRequest> parse_action(std::string_view text);
+
 /// ActionSet is a set of whole actions.
 class ActionSet {
  public:
@@ -100,6 +111,7 @@ struct Target {
   std::map<std::string, std::string, std::less<>> labels;
   Credential credential;
   HostKeyPolicy host_keys;
+  std::string known_hosts_file;     // of host_keys.known_hosts
   std::vector<std::string> legacy;  // algorithm names, towards this target only
 };
 
@@ -109,7 +121,15 @@ struct Allowance {
   bool every = false;                           // no parameters: all of that kind
   std::vector<std::string> names;               // kSubsystem: exact names; sockets: path globs
   std::vector<proto::ForwardPattern> forwards;  // kForwardLocal, kForwardRemote
+
+  /// covers: `parameter` as in ActionRequest; empty: any of that kind.
+  bool covers(Action asked, std::string_view parameter) const;
+  /// text: "forward_local (db:5432)", "sftp".
+  std::string text() const;
 };
+
+/// forward_text: "db:5432", "db:*", "[::1]:80-90".
+std::string forward_text(const proto::ForwardPattern& pattern);
 
 struct TargetSelector {
   enum class Kind : std::uint8_t { kAll, kNames, kLabels };
@@ -139,7 +159,7 @@ struct Rule {
   bool covers_user(const User& user) const;
   bool covers_login(const User& user, std::string_view login) const;
   bool covers_source(const IpAddress& peer) const;
-  const Allowance* allowance(Action action) const;
+  bool denies(Action action) const { return deny && denied.has(action); }
 };
 
 }  // namespace bastion::config

@@ -80,7 +80,9 @@ struct ServiceConfig {
   Algorithms algorithms;
   ServiceLimits limits;
   RekeyLimits rekey;
-  std::vector<std::string> env;  // variables that every grant passes: names or globs such as LC_*
+  /// Variables that every grant passes, by name or glob: what a terminal needs to speak the user's
+  /// language. TERM comes with the pty.
+  std::vector<std::string> env = {"LANG", "LANGUAGE", "LC_*", "COLORTERM", "NO_COLOR"};
   ControlConfig control;
   LogLevel log_level = LogLevel::kInfo;
   std::string state_dir = "/var/lib/bastiond";

@@ -232,7 +232,8 @@ struct Refused {
   static constexpr Type kType = Type::kRefused;
   bool fatal = false;
   std::string text;
-  void fields(auto& f) { f(fatal); f(text); }
+  bool unreachable = false;  // allowed, but the target could not be connected
+  void fields(auto& f) { f(fatal); f(text); f(unreachable); }
 };
 
 // --- exchanges: gate, worker → warden -----------------------------------------------------------

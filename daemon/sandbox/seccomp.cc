@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -186,6 +187,9 @@ void add_parser_rules(Filter& filter) {
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     filter.allow("write", {low_is(0, fd)});
   }
+  // A worker writes a tunnel's data from where it was opened, without waiting; like WRITEV on the
+  // ring it carries neither address nor MSG_FASTOPEN.
+  filter.allow("pwritev2", {low_is(5, RWF_NOWAIT)});
   filter.allow("close", {{0, SCMP_CMP_GT, static_cast<std::uint64_t>(kWardenFd), 0}});
   for (const int command : {F_GETFD, F_GETFL, F_DUPFD_CLOEXEC}) {
     filter.allow("fcntl", {low_is(1, command)});

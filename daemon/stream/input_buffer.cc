@@ -38,8 +38,8 @@ void InputBuffer::dropped(const Completion& completion) {
 }
 
 MutBytes InputBuffer::front() {
-  if (own_begin_ < own_.size()) {
-    return MutBytes(own_).subspan(own_begin_);
+  if (own_begin_ < own_end_) {
+    return MutBytes(own_).subspan(own_begin_, own_end_ - own_begin_);
   }
   if (slab_ == kNoSlab) {
     return {};
@@ -49,29 +49,35 @@ MutBytes InputBuffer::front() {
 }
 
 void InputBuffer::consume(std::size_t n) {
-  if (own_begin_ < own_.size()) {
-    own_begin_ += n;
-    if (own_begin_ == own_.size()) {
-      // The memory stays until settle: what was taken may still be looked at.
-      own_begin_ = 0;
-      own_.clear();
-    }
-    return;
+  // The memory stays until the next call: what was taken may still be looked at.
+  (own_begin_ < own_end_ ? own_begin_ : slab_begin_) += n;
+}
+
+void InputBuffer::add_to_own(ByteView bytes) {
+  if (own_begin_ == own_end_) {
+    own_begin_ = own_end_ = Ring::kBufferMargin;
   }
-  slab_begin_ += n;
+  const std::size_t held = own_end_ - own_begin_;
+  if (own_begin_ - Ring::kBufferMargin > held) {  // more is taken than left: make the room usable
+    std::memmove(own_.data() + Ring::kBufferMargin, own_.data() + own_begin_, held);
+    own_begin_ = Ring::kBufferMargin;
+    own_end_ = own_begin_ + held;
+    copied_ += held;
+  }
+  own_.resize(std::max(own_.size(), own_end_ + bytes.size() + Ring::kBufferMargin));
+  std::copy(bytes.begin(), bytes.end(), own_.begin() + static_cast<std::ptrdiff_t>(own_end_));
+  own_end_ += bytes.size();
+  copied_ += bytes.size();
 }
 
 void InputBuffer::move_to_own(std::size_t n) {
-  const ByteView bytes =
-      ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_begin_, n);
-  own_.insert(own_.end(), bytes.begin(), bytes.end());
+  add_to_own(ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_begin_, n));
   slab_begin_ += n;
-  copied_ += n;
 }
 
 bool InputBuffer::incomplete(std::size_t need) {
   const std::size_t in_slab = slab_end_ - slab_begin_;
-  const std::size_t in_own = own_.size() - own_begin_;
+  const std::size_t in_own = own_end_ - own_begin_;
   if (in_own > 0) {
     const std::size_t lacking = need > in_own ? need - in_own : 1;
     if (in_slab > 0) {
@@ -96,7 +102,7 @@ bool InputBuffer::incomplete(std::size_t need) {
     }
     return false;
   }
-  own_.reserve(std::max(need, in_slab));
+  own_.reserve(std::max(need, in_slab) + 2 * Ring::kBufferMargin);
   move_to_own(in_slab);
   release_slab();
   return false;
@@ -106,10 +112,6 @@ void InputBuffer::park() {
   if (slab_ == kNoSlab) {
     return;
   }
-  if (own_begin_ > 0) {
-    own_.erase(own_.begin(), own_.begin() + static_cast<std::ptrdiff_t>(own_begin_));
-    own_begin_ = 0;
-  }
   move_to_own(slab_end_ - slab_begin_);
   release_slab();
 }
@@ -118,14 +120,15 @@ void InputBuffer::settle() {
   if (slab_begin_ == slab_end_) {
     release_slab();
   }
-  if (own_.empty() && own_.capacity() != 0) {
+  if (own_begin_ == own_end_ && own_.capacity() != 0) {
     Bytes().swap(own_);
+    own_begin_ = own_end_ = 0;
   }
 }
 
 void InputBuffer::append(ByteView bytes) {
   park();
-  own_.insert(own_.end(), bytes.begin(), bytes.end());
+  add_to_own(bytes);
 }
 
 void InputBuffer::release_slab() {

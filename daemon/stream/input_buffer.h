@@ -19,7 +19,8 @@ namespace bastion::daemon {
 /// Bytes that cannot be taken yet (park) are copied out likewise.
 ///
 /// The order is always: own piece first, slab behind it. front() is never empty while there are
-/// bytes. One thread; the ring outlives the buffer.
+/// bytes, and Ring::kBufferMargin writable bytes lie around whatever it gives. One thread; the ring
+/// outlives the buffer.
 class InputBuffer {
  public:
   explicit InputBuffer(Ring& ring) : ring_(&ring) {}
@@ -49,7 +50,7 @@ class InputBuffer {
   /// append puts bytes behind everything else (a session's input that moved with it).
   void append(ByteView bytes);
 
-  std::size_t bytes() const { return own_.size() - own_begin_ + (slab_end_ - slab_begin_); }
+  std::size_t bytes() const { return own_end_ - own_begin_ + (slab_end_ - slab_begin_); }
   bool empty() const { return bytes() == 0; }
   /// copied is how many bytes were moved by memcpy since the last call.
   std::size_t take_copied() { return std::exchange(copied_, 0); }
@@ -60,12 +61,14 @@ class InputBuffer {
   static constexpr std::uint32_t kFreeShareToKeep = 2;
 
   void release_slab();
+  void add_to_own(ByteView bytes);
   void move_to_own(std::size_t n);
   bool may_keep_slab() const;
 
   Ring* ring_;
-  Bytes own_;
+  Bytes own_;  // margin | taken | [own_begin_, own_end_) | margin
   std::size_t own_begin_ = 0;
+  std::size_t own_end_ = 0;
   int slab_ = kNoSlab;
   std::size_t slab_begin_ = 0;
   std::size_t slab_end_ = 0;

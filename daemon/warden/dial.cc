@@ -197,7 +197,7 @@ void Warden::dial_failed(DialIndex index) {
            {"reason", text}});
   if (dial.purpose == Dial::Purpose::kTunnel) {
     const ipc::Header header{.request = dial.request, .session = dial.session};
-    io_.send(dial.worker, ipc::encode(header, ipc::Refused{.fatal = false, .text = text}),
+    io_.send(dial.worker, ipc::encode(header, ipc::Refused{.fatal = false, .text = text, .unreachable = true}),
              UniqueFd());
     return;
   }

@@ -169,7 +169,7 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
 
 void Warden::refuse(const Caller& caller, std::string text, bool fatal) {
   if (caller.header.request != 0) {
-    reply(caller, ipc::Refused{.fatal = fatal, .text = std::move(text)});
+    reply(caller, ipc::Refused{.fatal = fatal, .text = std::move(text), .unreachable = false});
   }
 }
 

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bastion::config {
+
+/// edit_distance is Levenshtein's, with a swap of neighbours counting as one.
+std::size_t edit_distance(std::string_view a, std::string_view b);
+
+/// nearest gives at most `num_max` of the candidates that look like a misspelt `word`, best first:
+/// at most a third of its letters differ, rounded up. Words over 64 bytes are like nothing.
+std::vector<std::string> nearest(std::string_view word, std::span<const std::string> candidates,
+                                 std::size_t num_max = 1);
+
+/// did_you_mean: ` (did you mean "credential"?)`, or nothing.
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+
+/// join: "a, b and c" with the last separator given; each word between `quote`s.
+std::string join(std::span<const std::string> words, std::string_view last = ", ",
+                 std::string_view quote = "");
+
+/// folded is the text with A-Z in lower case.
+std::string folded(std::string_view text);
+
+/// quoted puts text that a person or a peer wrote between quotes, cut at 64 bytes, with whatever is
+/// not printable ASCII replaced by `?`: safe for terminals and logs.
+std::string quoted(std::string_view text);
+
+}  // namespace bastion::config

@@ -1,0 +1,514 @@
+#include "daemon/worker/session.h"
+
+#include <algorithm>
+
+#include "base/wire.h"
+#include "crypto/hash.h"
+#include "daemon/worker/worker.h"
+#include "proto/messages.h"
+
+namespace bastion::daemon {
+namespace {
+
+/// What is said at the end leaves within this time, or not at all.
+constexpr std::int64_t kEndMsMax = 3'000;
+constexpr std::int64_t kLeastTimerNs = 10 * kNsPerMs;
+/// A leg that makes us answer more than it reads is not read: twice what relaying may queue.
+constexpr std::size_t kOwnAnswersMax = 2 * limits::kSendQueueBytesMax;
+
+}  // namespace
+
+WorkerSession::WorkerSession(Worker& worker, std::uint32_t slot, ipc::SessionId id,
+                             ipc::Adopt adopt, std::shared_ptr<const ipc::Settings> settings)
+    : worker_(worker),
+      slot_(slot),
+      id_(id),
+      adopt_(std::move(adopt)),
+      settings_(std::move(settings)) {}
+
+WorkerSession::~WorkerSession() { worker_.timers().cancel(timer_); }
+
+void WorkerSession::make_stream(proto::Leg which, UniqueFd socket) {
+  const bool is_down = which == proto::Leg::kDownstream;
+  leg(which).stream = std::make_unique<Stream>(
+      worker_.ring(), std::move(socket),
+      worker_.session_token(is_down ? TokenKind::kDownRead : TokenKind::kUpRead, slot_),
+      worker_.session_token(is_down ? TokenKind::kDownWrite : TokenKind::kUpWrite, slot_));
+  leg(which).heard = worker_.now();
+}
+
+Status WorkerSession::start(std::shared_ptr<const proto::TransportOptions> options,
+                            UniqueFd socket) {
+  make_stream(proto::Leg::kDownstream, std::move(socket));
+  Reader reader(adopt_.state);
+  auto state = proto::SessionState::decode(reader);
+  if (!state) {
+    return std::unexpected(state.error());
+  }
+  auto transport = proto::Transport::from_state(std::move(*state), std::move(options),
+                                                worker_.pool(), crypto::system_random());
+  if (!transport) {
+    return std::unexpected(transport.error());
+  }
+  down().transport = std::move(*transport);
+  down().stream->in().append(adopt_.input);
+  SecretBytes().swap(adopt_.state);
+  SecretBytes().swap(adopt_.input);
+  switch (adopt_.mode) {
+    case ipc::SessionMode::kRouted:
+      break;
+    case ipc::SessionMode::kMenu:
+      serve_locally(proto::LocalOptions::Mode::kMenu, "");
+      break;
+    case ipc::SessionMode::kRefused:
+      serve_locally(proto::LocalOptions::Mode::kRefuse, adopt_.refusal);
+      break;
+  }
+  after_work();
+  return {};
+}
+
+// --- completions ---------------------------------------------------------------------------------
+
+void WorkerSession::on_read(proto::Leg which, const Completion& completion) {
+  SessionLeg& from = leg(which);
+  switch (from.stream->on_receive(completion)) {
+    case Stream::Received::kBytes:
+      from.heard = worker_.now();
+      from.keepalives = 0;
+      if (from.flushing) {
+        from.stream->in().park();
+        break;
+      }
+      advance(which);
+      break;
+    case Stream::Received::kEnd:
+      leg_gone(which, "closed the connection");
+      break;
+    case Stream::Received::kFailed:
+      leg_gone(which, "the connection broke");
+      break;
+    case Stream::Received::kStarved:
+      worker_.starved(completion.token);
+      break;
+    case Stream::Received::kNothing:
+      break;
+  }
+  after_work();
+}
+
+void WorkerSession::rearm(Token token) {
+  const auto kind = static_cast<TokenKind>(token.kind);
+  if (kind == TokenKind::kTunnelRead) {
+    if (Tunnel* tunnel = tunnel_at(token.index)) {
+      tunnel->stream->arm_receive();
+    }
+    return;
+  }
+  after_work();
+}
+
+void WorkerSession::on_written(proto::Leg which, const Completion& completion) {
+  SessionLeg& to = leg(which);
+  if (!to.stream->on_write(completion, to.transport->output())) {
+    leg_gone(which, "the connection broke");
+    return after_work();
+  }
+  if (bridge_ != nullptr && !finished_) {
+    bridge_->drained(which);
+  }
+  after_work();
+}
+
+// --- messages ------------------------------------------------------------------------------------
+
+// may_take: a leg in key exchange is always read; otherwise its bytes wait while what they turn
+// into has not left.
+bool WorkerSession::may_take(proto::Leg which) const {
+  const SessionLeg& from = legs_[proto::index(which)];
+  if (!from.live() || from.transport == nullptr) {
+    return false;
+  }
+  if (which == proto::Leg::kDownstream &&
+      (state_ == State::kDialling || state_ == State::kHandshake)) {
+    return false;
+  }
+  if (from.transport->in_key_exchange()) {
+    return true;
+  }
+  if (from.transport->queued_bytes() >= kOwnAnswersMax || tunnels_congested()) {
+    return false;
+  }
+  const SessionLeg& to = legs_[proto::index(proto::other(which))];
+  return to.transport == nullptr || to.transport->queued_bytes() < limits::kSendQueueBytesMax;
+}
+
+void WorkerSession::advance(proto::Leg which) {
+  while (may_take(which) && step(which)) {
+  }
+  flush_batches();
+  if (leg(which).stream != nullptr && !leg(which).stream->in().empty() && !may_take(which)) {
+    leg(which).stream->in().park();
+  }
+}
+
+bool WorkerSession::step(proto::Leg which) {
+  SessionLeg& from = leg(which);
+  InputBuffer& in = from.stream->in();
+  auto result = from.transport->next(in.front(), worker_.now());
+  if (!result) {
+    leg_fault(which, result.error());
+    return false;
+  }
+  const proto::Step step = *result;
+  bool more = true;
+  switch (step.kind) {
+    case proto::StepKind::kNeedBytes:
+      in.consume(step.consumed);
+      flush_batches();  // they point at what incomplete may move
+      more = in.incomplete(step.need_bytes);
+      from.transport->count_copied(in.take_copied());
+      return more;
+    case proto::StepKind::kPayload:
+      more = on_payload(which, step.payload);
+      break;
+    case proto::StepKind::kNeedHostSignature:
+      asked_[worker_.ask(*this, ipc::SignRekey{exchange_message(from.transport->exchange())})] = {
+          Asked::What::kRekey};
+      break;
+    case proto::StepKind::kNeedHostVerification:
+      on_host_verification();
+      break;
+    case proto::StepKind::kKeysChanged:
+      if (which == proto::Leg::kUpstream && state_ == State::kHandshake && !auth_) {
+        auth_.emplace(proto::AuthClientOptions{}, *up().transport);
+        auth_->start(adopt_.login);
+      }
+      update_timer();
+      break;
+    case proto::StepKind::kDisconnected:
+      leg_gone(which, "disconnected: " + escaped(from.transport->disconnect_text(), 200));
+      return false;
+    case proto::StepKind::kWaiting:
+      return false;
+  }
+  in.consume(step.consumed);
+  return more;
+}
+
+bool WorkerSession::on_payload(proto::Leg which, const proto::Payload& payload) {
+  if (which == proto::Leg::kUpstream && state_ == State::kHandshake) {
+    return on_auth_message(payload.view());
+  }
+  if (payload.message() < proto::kMsgGlobalRequest) {
+    // RFC 4252 5.1: requests to authenticate after success are ignored.
+    if (payload.message() == proto::kMsgUserauthRequest && which == proto::Leg::kDownstream) {
+      return true;
+    }
+    leg_fault(which, Error{ErrorCode::kProtocol, "a message that is not allowed any more",
+                           payload.message()});
+    return false;
+  }
+  const Status done = on_channel_message(which, payload);
+  if (!done && done.error().code != ErrorCode::kUnsupported) {
+    leg_fault(which, done.error());
+    return false;
+  }
+  return true;
+}
+
+Status WorkerSession::on_channel_message(proto::Leg which, const proto::Payload& payload) {
+  if (bridge_ != nullptr) {
+    return bridge_->on_message(which, payload);
+  }
+  if (local_ == nullptr) {
+    return fail(ErrorCode::kProtocol, "no channels yet");
+  }
+  auto data = local_->on_message(payload);
+  if (!data) {
+    return std::unexpected(data.error());
+  }
+  if (!data->data.empty()) {
+    take_tunnel_data(*data);
+  }
+  return {};
+}
+
+// --- endings -------------------------------------------------------------------------------------
+
+void WorkerSession::leg_fault(proto::Leg which, const Error& error) {
+  const bool is_down = which == proto::Leg::kDownstream;
+  disconnect(which, reason_for(error), error.text);
+  if (is_down) {
+    return leg_gone(which, "protocol error: " + describe(error));
+  }
+  note(true, "the target broke the protocol: " + describe(error));
+  leg_gone(which, "broke the SSH protocol (" + std::string(error.text) + ")");
+}
+
+void WorkerSession::leg_gone(proto::Leg which, std::string_view why) {
+  if (which == proto::Leg::kUpstream) {
+    if (!up().flushing) {
+      close_leg(which);
+    }
+    if (state_ == State::kHandshake) {
+      return target_refused(adopt_.target + " " + std::string(why) + ".");
+    }
+    if (bridge_ != nullptr && state_ == State::kBridged) {
+      const std::string text = with_id(adopt_.target + " " + std::string(why) + ".");
+      end_reason_ = "target " + std::string(why);
+      end_text_ = text;
+      end_deadline_ = after(worker_.now(), kEndMsMax * kNsPerMs);
+      bridge_->upstream_lost(text);
+      update_timer();
+    }
+    return;
+  }
+  if (!down().flushing) {
+    close_leg(which);
+  }
+  if (bridge_ != nullptr && state_ == State::kBridged && !finished_) {
+    bridge_->downstream_lost();
+  }
+  end("user " + std::string(why), "");
+}
+
+void WorkerSession::close_leg(proto::Leg which) {
+  if (leg(which).stream != nullptr) {
+    leg(which).stream->close();
+  }
+}
+
+void WorkerSession::disconnect(proto::Leg which, proto::DisconnectReason reason,
+                               std::string_view text) {
+  SessionLeg& to = leg(which);
+  if (to.stream == nullptr || to.stream->closing() || to.flushing || to.transport == nullptr) {
+    return;
+  }
+  to.transport->disconnect(reason, text);
+  to.flushing = true;
+}
+
+// end lets what is queued leave and closes both legs. `text` is what the user's client shows.
+void WorkerSession::end(std::string reason, std::string_view text) {
+  if (state_ == State::kEnding) {
+    return;
+  }
+  state_ = State::kEnding;
+  if (end_reason_.empty()) {
+    end_reason_ = std::move(reason);
+  }
+  disconnect(proto::Leg::kDownstream, proto::DisconnectReason::kByApplication, text);
+  disconnect(proto::Leg::kUpstream, proto::DisconnectReason::kByApplication, "session ended");
+  close_tunnels();
+  end_deadline_ = after(worker_.now(), kEndMsMax * kNsPerMs);
+  update_timer();
+}
+
+void WorkerSession::end_with(std::string_view text) {
+  end_reason_ = end_text_ = text;
+  if (state_ == State::kBridged && !finished_) {
+    disconnect(proto::Leg::kUpstream, proto::DisconnectReason::kByApplication, "session ended");
+    end_deadline_ = after(worker_.now(), kEndMsMax * kNsPerMs);
+    bridge_->upstream_lost(text);
+  } else if (state_ == State::kLocal) {
+    end_deadline_ = after(worker_.now(), kEndMsMax * kNsPerMs);
+    local_->shut_down(text);
+    if (local_->num_channels() == 0) {
+      end("", text);
+    }
+  } else {
+    end("", text);
+  }
+  update_timer();
+  after_work();
+}
+
+// finished: the bridge has closed every channel after its target was lost.
+void WorkerSession::finished() { finished_ = true; }
+
+// after_work arms what is next on both legs and notices ends.
+void WorkerSession::after_work() {
+  if (finished_ && state_ == State::kBridged) {
+    end("", end_text_);
+  }
+  rekey_if_due();
+  for (const proto::Leg which : proto::kLegs) {
+    SessionLeg& each = leg(which);
+    if (each.stream == nullptr || each.stream->closing()) {
+      continue;
+    }
+    if (!each.flushing && !each.stream->in().empty() && may_take(which)) {
+      advance(which);  // it had to wait, and need not any more
+    }
+    if (each.stream->closing()) {
+      continue;
+    }
+    if (each.transport != nullptr) {
+      each.stream->arm_write(each.transport->output());
+    }
+    if (may_take(which)) {
+      each.stream->arm_receive();
+    }
+    if (each.flushing && each.transport->output().empty() && !each.stream->writing()) {
+      close_leg(which);
+    }
+  }
+  if (state_ == State::kLocal && local_ != nullptr) {
+    for (const proto::ChannelNumber channel : local_->ready_channels()) {
+      if (Tunnel* tunnel = find_tunnel(channel)) {
+        feed_user(*tunnel);
+      }
+    }
+    if (down().stream != nullptr && !down().stream->closing()) {
+      down().stream->arm_write(down().transport->output());
+    }
+  }
+  worker_.changed(*this);
+  reap_tunnels();
+  check_idle();
+}
+
+void WorkerSession::check_idle() {
+  if (state_ != State::kEnding) {
+    return;
+  }
+  for (const SessionLeg& each : legs_) {
+    if (each.stream != nullptr && !(each.stream->closing() && each.stream->idle())) {
+      return;
+    }
+  }
+  if (tunnels_.empty()) {
+    worker_.ended(*this);
+  }
+}
+
+// --- time ----------------------------------------------------------------------------------------
+
+// We start an exchange of ours on one leg only while the other is in none, so that data which waits
+// for one never waits for two.
+void WorkerSession::rekey_if_due() {
+  for (const proto::Leg which : proto::kLegs) {
+    SessionLeg& each = leg(which);
+    const SessionLeg& opposite = leg(proto::other(which));
+    if (each.live() && each.transport != nullptr && each.transport->rekey_due(worker_.now()) &&
+        (opposite.transport == nullptr || !opposite.transport->in_key_exchange())) {
+      each.transport->request_rekey(worker_.now());
+      update_timer();
+    }
+  }
+}
+
+void WorkerSession::set_deadline(MonoTime deadline) {
+  end_deadline_ = deadline;
+  update_timer();
+}
+
+void WorkerSession::update_timer() {
+  MonoTime next = kNever;
+  const auto consider = [&next](MonoTime when) {
+    if (when.ns != 0) {
+      next = std::min(next, when);
+    }
+  };
+  consider(end_deadline_);
+  if (state_ == State::kHandshake) {
+    consider(handshake_deadline_);
+  }
+  for (const SessionLeg& each : legs_) {
+    if (!each.live() || each.transport == nullptr) {
+      continue;
+    }
+    if (const auto deadline = each.transport->next_deadline()) {
+      consider(*deadline);
+    }
+    if (settings_->keepalive_ms != 0 &&
+        (state_ == State::kBridged || state_ == State::kLocal)) {
+      consider(after(each.heard,
+                     (each.keepalives + 1) * std::int64_t{settings_->keepalive_ms} * kNsPerMs));
+    }
+  }
+  if (next == kNever) {
+    worker_.timers().cancel(timer_);
+    return;
+  }
+  // What is due already and cannot be done yet (a rekey while the other leg is in one) is looked at
+  // again in a moment, not at once.
+  next = std::max(next, after(worker_.now(), kLeastTimerNs));
+  if (!worker_.timers().move(timer_, next)) {
+    timer_ = worker_.timers().set(next, worker_.session_token(TokenKind::kSessionTimer, slot_));
+  }
+}
+
+void WorkerSession::on_timer() {
+  const MonoTime now = worker_.now();
+  if (state_ == State::kHandshake && now >= handshake_deadline_) {
+    target_refused(adopt_.target + " did not finish its SSH handshake within " +
+                   std::to_string(settings_->handshake_ms / 1000) + " s.");
+  }
+  if (end_deadline_.ns != 0 && now >= end_deadline_) {
+    end_deadline_ = {};
+    if (state_ != State::kEnding) {
+      end(end_text_, end_text_);
+    } else {
+      close_leg(proto::Leg::kDownstream);
+      close_leg(proto::Leg::kUpstream);
+    }
+  }
+  for (const proto::Leg which : proto::kLegs) {
+    SessionLeg& each = leg(which);
+    if (!each.live() || each.transport == nullptr) {
+      continue;
+    }
+    if (const Status in_time = each.transport->check_deadlines(now); !in_time) {
+      leg_fault(which, in_time.error());
+      continue;
+    }
+    keep_alive(which);
+  }
+  after_work();
+  update_timer();
+}
+
+void WorkerSession::keep_alive(proto::Leg which) {
+  SessionLeg& each = leg(which);
+  const std::int64_t interval = std::int64_t{settings_->keepalive_ms} * kNsPerMs;
+  if (interval == 0 || (state_ != State::kBridged && state_ != State::kLocal) ||
+      worker_.now() < after(each.heard, (each.keepalives + 1) * interval)) {
+    return;
+  }
+  if (each.keepalives >= settings_->keepalive_missed) {
+    return leg_gone(which, "does not answer any more");
+  }
+  ++each.keepalives;
+  const bool sent = bridge_ != nullptr ? bridge_->send_keepalive(which)
+                                       : local_ != nullptr && local_->send_keepalive();
+  if (!sent) {
+    leg_gone(which, "does not answer any more");
+  }
+}
+
+ipc::SessionStats WorkerSession::stats() const {
+  ipc::SessionStats stats;
+  std::vector<proto::ChannelInfo> channels;
+  if (bridge_ != nullptr) {
+    stats.bytes_up = bridge_->bytes_up();
+    stats.bytes_down = bridge_->bytes_down();
+    channels = bridge_->channels();
+  } else if (local_ != nullptr) {
+    stats.bytes_up = local_->bytes_up();
+    stats.bytes_down = local_->bytes_down();
+    channels = local_->channels();
+  }
+  for (const proto::ChannelInfo& channel : channels) {
+    stats.channels += stats.channels.empty() ? "" : ", ";
+    stats.channels += escaped(short_name(channel), 32);
+    if (stats.channels.size() > 200) {
+      stats.channels += ", …";
+      break;
+    }
+  }
+  return stats;
+}
+
+}  // namespace bastion::daemon

@@ -1,0 +1,176 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "crypto/keys.h"
+#include "daemon/ipc/channel.h"
+#include "daemon/ipc/messages.h"
+#include "daemon/stream/stream.h"
+#include "daemon/timers.h"
+#include "daemon/worker/tunnel.h"
+#include "proto/auth_client.h"
+#include "proto/bridge.h"
+#include "proto/local_connection.h"
+#include "proto/transport.h"
+
+namespace bastion::daemon {
+
+class Worker;
+
+/// SessionLeg is one of a session's two SSH connections: socket, transport, and when it was last
+/// heard of.
+struct SessionLeg {
+  std::unique_ptr<Stream> stream;
+  std::unique_ptr<proto::Transport> transport;
+  MonoTime heard;
+  std::uint32_t keepalives = 0;  // sent since then
+  bool flushing = false;         // a DISCONNECT is on its way out; nothing is read any more
+
+  bool live() const { return stream != nullptr && !stream->closing() && !flushing; }
+};
+
+/// WorkerSession is one authenticated session at its worker. It owns both legs and the connection
+/// layer between them, and acts on completions, the warden's answers and time. It never waits: a
+/// wait is a state, or a number in `asked_`.
+class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvents {
+ public:
+  enum class State : std::uint8_t {
+    kDialling,   // the warden connects; the user's leg is not read
+    kHandshake,  // the target's key exchange and our login there
+    kBridged,
+    kLocal,      // we answer by ourselves: menu, tunnels, refusal
+    kEnding,     // what is queued leaves, then everything closes
+  };
+
+  WorkerSession(Worker& worker, std::uint32_t slot, ipc::SessionId id, ipc::Adopt adopt,
+                std::shared_ptr<const ipc::Settings> settings);
+  ~WorkerSession() override;
+
+  /// start takes the user's leg over. Errors: the state is not one; the session then ends.
+  Status start(std::shared_ptr<const proto::TransportOptions> options, UniqueFd socket);
+
+  ipc::SessionId id() const { return id_; }
+  std::uint32_t slot() const { return slot_; }
+
+  void on_read(proto::Leg leg, const Completion& completion);
+  void on_written(proto::Leg leg, const Completion& completion);
+  void on_tunnel_read(std::uint32_t tunnel_slot, const Completion& completion);
+  void on_tunnel_written(std::uint32_t tunnel_slot, const Completion& completion);
+  void rearm(Token token);
+  void on_timer();
+
+  void on_target_connected(const ipc::TargetConnected& message, UniqueFd socket);
+  void on_target_failed(const ipc::TargetFailed& message);
+  void on_answer(std::uint32_t request, ipc::Received& received);
+  /// end_with tells the user why, on every session channel, and ends.
+  void end_with(std::string_view text);
+  void set_deadline(MonoTime deadline);
+
+  ipc::SessionStats stats() const;
+  const std::string& end_reason() const { return end_reason_; }
+  bool changed_flag = false;  // Worker's: it is on the list of changed sessions
+  bool dead_flag = false;     // Worker's: it is on the list of the dead
+
+ private:
+  // session.cc: both legs.
+  SessionLeg& leg(proto::Leg which) { return legs_[proto::index(which)]; }
+  SessionLeg& down() { return leg(proto::Leg::kDownstream); }
+  SessionLeg& up() { return leg(proto::Leg::kUpstream); }
+  void make_stream(proto::Leg which, UniqueFd socket);
+  void advance(proto::Leg which);
+  bool may_take(proto::Leg which) const;
+  bool step(proto::Leg which);
+  bool on_payload(proto::Leg which, const proto::Payload& payload);
+  Status on_channel_message(proto::Leg which, const proto::Payload& payload);
+  void leg_fault(proto::Leg which, const Error& error);
+  void leg_gone(proto::Leg which, std::string_view why);
+  void rekey_if_due();
+  void after_work();
+  void end(std::string reason, std::string_view text);
+  void disconnect(proto::Leg which, proto::DisconnectReason reason, std::string_view text);
+  void close_leg(proto::Leg which);
+  void check_idle();
+  void update_timer();
+  void keep_alive(proto::Leg which);
+  void note(bool warning, std::string text);
+  std::string with_id(std::string text) const { return text + "   (" + adopt_.short_id + ")"; }
+
+  // upstream.cc: the way to the target.
+  void on_host_verification();
+  void on_target_verified(const ipc::TargetVerified& message);
+  bool on_auth_message(ByteView payload);
+  void log_in();
+  void target_refused(std::string text);
+  Status verify_same_host(const proto::Exchange& exchange, crypto::Digest& out_hash) const;
+  void begin_bridge();
+  void serve_locally(proto::LocalOptions::Mode mode, std::string refusal);
+
+  // session_tunnels.cc: ProxyJump.
+  Tunnel* find_tunnel(proto::ChannelNumber channel);
+  Tunnel* tunnel_at(std::uint32_t tunnel_slot);
+  void on_tunnel_opened(const ipc::TunnelOpened& message, UniqueFd socket);
+  void on_tunnel_refused(std::uint32_t request, const ipc::Refused& refused);
+  void take_tunnel_data(const proto::TcpData& data);
+  void flush_batches();
+  void flush_batch(Tunnel& tunnel);
+  void feed_user(Tunnel& tunnel);
+  void settle_tunnel(Tunnel& tunnel);
+  void close_tunnel(Tunnel& tunnel);
+  void close_tunnels();
+  void reap_tunnels();
+  bool tunnels_congested() const;
+
+  // proto::BridgeEvents
+  void channel_opened(const proto::ChannelInfo& channel) override;
+  void channel_refused(const proto::OpenRefused& refused) override;
+  void channel_closed(const proto::ChannelInfo& channel) override;
+  void request_decided(const proto::ChannelInfo& channel,
+                       const proto::RequestDecision& request) override;
+  void session_started(const proto::ChannelInfo& channel) override;
+  void forward_decided(const proto::ForwardDecision& forward) override;
+  void finished() override;
+  // proto::LocalEvents
+  void need_listing(proto::ChannelNumber channel, std::uint32_t columns) override;
+  void open_tcp(const proto::TcpOpen& open) override;
+  void tcp_eof(proto::ChannelNumber channel) override;
+  void tcp_closed(const proto::ChannelInfo& channel) override;
+  void session_request(const proto::ChannelInfo& channel) override;
+  void channel_refused(proto::ChannelType type, std::string_view detail,
+                       std::string_view text) override;
+
+  Worker& worker_;
+  std::uint32_t slot_;
+  ipc::SessionId id_;
+  ipc::Adopt adopt_;
+  std::shared_ptr<const ipc::Settings> settings_;
+  State state_ = State::kDialling;
+  SessionLeg legs_[2];
+  std::optional<proto::AuthClient> auth_;
+  std::unique_ptr<proto::Bridge> bridge_;
+  std::unique_ptr<proto::LocalConnection> local_;
+  std::vector<std::unique_ptr<Tunnel>> tunnels_;
+
+  struct Asked {
+    enum class What : std::uint8_t { kRekey, kTargetVerify, kTargetSign, kTunnel, kListing };
+    What what{};
+    proto::ChannelNumber channel = 0;
+  };
+  std::map<std::uint32_t, Asked> asked_;
+
+  std::vector<ipc::TargetCredential> credentials_;
+  std::size_t next_credential_ = 0;
+  std::string methods_left_;   // what the target said would do
+  Bytes target_host_key_;      // of its first exchange
+  std::string target_banner_;  // filtered, for the first terminal
+  std::string end_reason_;     // for the log
+  std::string end_text_;       // for the user
+  Timers::Handle timer_;
+  MonoTime handshake_deadline_;
+  MonoTime end_deadline_;
+  bool finished_ = false;  // the bridge said so
+};
+
+}  // namespace bastion::daemon

@@ -1,0 +1,97 @@
+#include "daemon/worker/session.h"
+#include "daemon/worker/worker.h"
+
+/// What the connection layer tells a session, as lines for the warden's log. Peers' bytes are
+/// escaped here, where their meaning is known.
+namespace bastion::daemon {
+namespace {
+
+std::string describe_channel(const proto::ChannelInfo& channel) {
+  std::string text = "channel " + std::to_string(channel.number & 0xffU) + " ";
+  text += escaped(short_name(channel), 32);
+  if (!channel.detail.empty()) {
+    text += " \"" + escaped(channel.detail, 256) + "\"";
+  }
+  return text;
+}
+
+}  // namespace
+
+void WorkerSession::note(bool warning, std::string text) {
+  worker_.tell(*this, ipc::SessionEvent{warning, std::move(text)});
+}
+
+void WorkerSession::channel_opened(const proto::ChannelInfo& channel) {
+  if (channel.type != proto::ChannelType::kSession) {
+    note(false, "opened " + describe_channel(channel));
+  }
+}
+
+void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
+  std::string text = "closed " + describe_channel(channel) + ", " +
+                     std::to_string(channel.bytes_up) + " bytes up, " +
+                     std::to_string(channel.bytes_down) + " down";
+  if (channel.exit_status) {
+    text += ", exit status " + std::to_string(*channel.exit_status);
+  }
+  note(false, std::move(text));
+}
+
+void WorkerSession::channel_refused(const proto::OpenRefused& refused) {
+  note(refused.why == proto::OpenRefused::Why::kPolicy,
+       "refused a " + std::string(type_name(refused.type)) + " channel to \"" +
+           escaped(refused.detail, 256) + "\": " + escaped(refused.text, 256));
+}
+
+void WorkerSession::request_decided(const proto::ChannelInfo& /*channel*/,
+                                    const proto::RequestDecision& request) {
+  std::string text = request.allowed ? "allowed " : "refused ";
+  text += escaped(request.name, 64);
+  if (!request.detail.empty()) {
+    text += " \"" + escaped(request.detail, 256) + "\"";
+  }
+  if (request.forced) {
+    text += ", the forced command runs instead";
+  }
+  note(!request.allowed, std::move(text));
+}
+
+void WorkerSession::forward_decided(const proto::ForwardDecision& forward) {
+  std::string text = forward.established ? "established " : forward.allowed ? "allowed " : "refused ";
+  text += escaped(forward.name, 64) + " " + escaped(forward.host_or_path, 256) + ":" +
+          std::to_string(forward.port);
+  note(!forward.allowed, std::move(text));
+}
+
+// The target's banner waited for a terminal: nothing is added to the output of commands.
+void WorkerSession::session_started(const proto::ChannelInfo& channel) {
+  if (!channel.pty || channel.use != proto::ChannelUse::kShell) {
+    return;
+  }
+  std::size_t begin = 0;
+  while (begin < target_banner_.size()) {
+    const std::size_t end = std::min(target_banner_.find('\n', begin), target_banner_.size());
+    const std::string line = target_banner_.substr(begin, end - begin);
+    if (!line.empty() && !bridge_->inject_stderr(channel.number, adopt_.target + ": " + line)) {
+      break;
+    }
+    begin = end + 1;
+  }
+  target_banner_.clear();
+}
+
+void WorkerSession::need_listing(proto::ChannelNumber channel, std::uint32_t /*columns*/) {
+  asked_[worker_.ask(*this, ipc::AskListing{})] = {Asked::What::kListing, channel};
+}
+
+void WorkerSession::session_request(const proto::ChannelInfo& channel) {
+  note(false, "asked the bastion itself for " + describe_channel(channel));
+}
+
+void WorkerSession::channel_refused(proto::ChannelType type, std::string_view detail,
+                                    std::string_view text) {
+  note(false, "refused a " + std::string(type_name(type)) + " channel to \"" +
+                  escaped(detail, 256) + "\": " + escaped(text, 256));
+}
+
+}  // namespace bastion::daemon

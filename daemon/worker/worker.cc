@@ -1,0 +1,316 @@
+#include "daemon/worker/worker.h"
+
+#include <algorithm>
+#include <array>
+
+#include "daemon/worker/worker_main.h"
+
+namespace bastion::daemon {
+namespace {
+
+/// Sixteen slabs of 256 KiB: real ssh gives 40-56 KiB a receive, rsync through `-J` up to a slab.
+constexpr std::uint32_t kSlabs = 16;
+constexpr std::uint32_t kSlabBytes = 256 * 1024;
+constexpr std::int64_t kStatsNs = kNsPerSecond;
+
+}  // namespace
+
+Worker::Worker(ProcessContext& context, std::unique_ptr<Ring> ring)
+    : context_(context),
+      ring_(std::move(ring)),
+      supervisor_(std::move(context.supervisor)),
+      warden_(std::move(context.warden)),
+      now_(mono_now()) {}
+
+Token Worker::session_token(TokenKind kind, std::uint32_t slot) const {
+  return {static_cast<std::uint8_t>(kind), slot, slots_[slot].generation};
+}
+
+Token Worker::tunnel_token(TokenKind kind, std::uint32_t tunnel_slot) const {
+  return {static_cast<std::uint8_t>(kind), tunnel_slot, tunnels_[tunnel_slot].generation};
+}
+
+std::uint32_t Worker::add_tunnel(std::uint32_t session_slot) {
+  if (free_tunnels_.empty()) {
+    free_tunnels_.push_back(static_cast<std::uint32_t>(tunnels_.size()));
+    tunnels_.emplace_back();
+  }
+  const std::uint32_t slot = free_tunnels_.back();
+  free_tunnels_.pop_back();
+  tunnels_[slot].session_slot = session_slot;
+  tunnels_[slot].used = true;
+  ++tunnels_[slot].generation;
+  return slot;
+}
+
+void Worker::remove_tunnel(std::uint32_t tunnel_slot) {
+  tunnels_[tunnel_slot].used = false;
+  free_tunnels_.push_back(tunnel_slot);
+}
+
+int Worker::run() {
+  ring_->poll_in(supervisor_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kSupervisor)});
+  ring_->poll_in(warden_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kWarden)});
+  std::array<Completion, 256> completions;
+  while (running_) {
+    const std::size_t n = ring_->wait(timers_.next_deadline(), completions);
+    now_ = mono_now();
+    for (std::size_t i = 0; i < n; ++i) {
+      on_completion(completions[i]);
+    }
+    while (const std::optional<Token> expired = timers_.pop_expired(now_)) {
+      on_timer(*expired);
+    }
+    bury();
+    rearm_starved();
+  }
+  return 0;
+}
+
+WorkerSession* Worker::find(Place place) {
+  const bool live = place.slot < slots_.size() && slots_[place.slot].session != nullptr &&
+                    (slots_[place.slot].generation & Token::kGenerationMask) ==
+                        (place.generation & Token::kGenerationMask);
+  return live ? slots_[place.slot].session.get() : nullptr;
+}
+
+WorkerSession* Worker::find_tunnel(Token token) {
+  if (token.index >= tunnels_.size() || !tunnels_[token.index].used ||
+      (tunnels_[token.index].generation & Token::kGenerationMask) != token.generation) {
+    return nullptr;
+  }
+  return slots_[tunnels_[token.index].session_slot].session.get();
+}
+
+WorkerSession* Worker::find_session(ipc::SessionId id) {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : slots_[found->second].session.get();
+}
+
+void Worker::on_completion(const Completion& completion) {
+  const Token& token = completion.token;
+  const auto kind = static_cast<TokenKind>(token.kind);
+  switch (kind) {
+    case TokenKind::kSupervisor:
+      running_ = false;  // it says nothing to us but that it is gone
+      return;
+    case TokenKind::kWarden:
+      return on_warden();
+    case TokenKind::kWardenWrite:
+      warden_write_armed_ = false;
+      running_ = warden_.on_writable().has_value() && running_;
+      return arm_warden_write();
+    case TokenKind::kTunnelRead:
+    case TokenKind::kTunnelWrite:
+      if (WorkerSession* session = find_tunnel(token)) {
+        return kind == TokenKind::kTunnelRead ? session->on_tunnel_read(token.index, completion)
+                                              : session->on_tunnel_written(token.index, completion);
+      }
+      break;
+    default:
+      if (WorkerSession* session = find({token.index, token.generation})) {
+        switch (kind) {
+          case TokenKind::kDownRead:
+            return session->on_read(proto::Leg::kDownstream, completion);
+          case TokenKind::kDownWrite:
+            return session->on_written(proto::Leg::kDownstream, completion);
+          case TokenKind::kUpRead:
+            return session->on_read(proto::Leg::kUpstream, completion);
+          case TokenKind::kUpWrite:
+            return session->on_written(proto::Leg::kUpstream, completion);
+          default:
+            break;
+        }
+      }
+      break;
+  }
+  if (completion.has_buffer) {
+    ring_->recycle(completion.buffer);  // of something that is gone
+  }
+}
+
+void Worker::arm_warden_write() {
+  if (warden_.wants_writable() && !warden_write_armed_) {
+    warden_write_armed_ = true;
+    ring_->poll_out(warden_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kWardenWrite)});
+  }
+}
+
+void Worker::on_warden() {
+  while (running_) {
+    auto received = warden_.receive();
+    if (!received || received->state == ipc::Received::State::kClosed) {
+      running_ = false;
+      return;
+    }
+    if (received->state == ipc::Received::State::kNothing) {
+      break;
+    }
+    on_warden_message(*received);
+  }
+  ring_->poll_in(warden_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kWarden)});
+}
+
+void Worker::on_warden_message(ipc::Received& received) {
+  switch (received.header.type) {
+    case ipc::Type::kSettings:
+      if (auto settings = ipc::decode<ipc::Settings>(received.body)) {
+        settings_ = std::make_shared<const ipc::Settings>(std::move(*settings));
+        server_options_ = server_options(*settings_);
+      }
+      return;
+    case ipc::Type::kAdopt:
+      if (auto adopt = ipc::decode<ipc::Adopt>(received.body); adopt && received.fds[0]) {
+        return this->adopt(received.header, std::move(*adopt), std::move(received.fds[0]));
+      }
+      return;
+    case ipc::Type::kShutdown:
+      if (const auto shutdown = ipc::decode<ipc::Shutdown>(received.body)) {
+        for (const Slot& slot : slots_) {
+          if (slot.session != nullptr) {
+            slot.session->end_with(shutdown->text);
+          }
+        }
+      }
+      return;
+    default:
+      break;
+  }
+  if (received.header.request != 0) {
+    const auto asked = waiting_.find(received.header.request);
+    if (asked == waiting_.end()) {
+      return;
+    }
+    WorkerSession* session = find(asked->second);
+    waiting_.erase(asked);
+    if (session != nullptr) {
+      session->on_answer(received.header.request, received);
+    }
+    return;
+  }
+  WorkerSession* session = find_session(received.header.session);
+  if (session == nullptr) {
+    return;
+  }
+  if (received.header.type == ipc::Type::kTargetConnected) {
+    if (const auto message = ipc::decode<ipc::TargetConnected>(received.body)) {
+      session->on_target_connected(*message, std::move(received.fds[0]));
+    }
+  } else if (received.header.type == ipc::Type::kTargetFailed) {
+    if (const auto message = ipc::decode<ipc::TargetFailed>(received.body)) {
+      session->on_target_failed(*message);
+    }
+  } else if (received.header.type == ipc::Type::kEndSession) {
+    if (const auto message = ipc::decode<ipc::EndSession>(received.body)) {
+      session->end_with(message->text);
+    }
+  }
+}
+
+void Worker::adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socket) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::uint32_t slot = free_.back();
+  free_.pop_back();
+  ++slots_[slot].generation;
+  slots_[slot].session = std::make_unique<WorkerSession>(*this, slot, header.session,
+                                                         std::move(message), settings_);
+  by_id_[header.session] = slot;
+  const Status started = slots_[slot].session->start(server_options_, std::move(socket));
+  if (!started) {
+    context_.log.error("a session cannot be adopted", {{"error", describe(started.error())}});
+    ended(*slots_[slot].session);
+  }
+}
+
+void Worker::on_timer(Token token) {
+  if (static_cast<TokenKind>(token.kind) == TokenKind::kStatsTimer) {
+    return send_stats();
+  }
+  if (WorkerSession* session = find({token.index, token.generation})) {
+    session->on_timer();
+  }
+}
+
+void Worker::changed(WorkerSession& session) {
+  if (!session.changed_flag) {
+    session.changed_flag = true;
+    changed_.push_back(session.slot());
+  }
+  if (!stats_armed_) {
+    stats_armed_ = true;
+    timers_.set(after(now_, kStatsNs), {.kind = static_cast<std::uint8_t>(TokenKind::kStatsTimer)});
+  }
+}
+
+void Worker::send_stats() {
+  stats_armed_ = false;
+  std::vector<std::uint32_t> slots;
+  slots.swap(changed_);
+  for (const std::uint32_t slot : slots) {
+    WorkerSession* session = slots_[slot].session.get();
+    if (session != nullptr && session->changed_flag) {
+      session->changed_flag = false;
+      tell(*session, session->stats());
+    }
+  }
+}
+
+void Worker::ended(WorkerSession& session) {
+  if (!session.dead_flag) {
+    session.dead_flag = true;
+    dead_.push_back(session.slot());
+  }
+}
+
+// bury frees what ended in this turn, when nobody up the stack looks at it any more.
+void Worker::bury() {
+  for (const std::uint32_t slot : dead_) {
+    WorkerSession& session = *slots_[slot].session;
+    const ipc::SessionStats stats = session.stats();
+    tell(session, ipc::SessionEnded{session.end_reason(), stats.bytes_up, stats.bytes_down});
+    by_id_.erase(session.id());
+    slots_[slot].session.reset();
+    ++slots_[slot].generation;
+    free_.push_back(slot);
+  }
+  dead_.clear();
+}
+
+void Worker::rearm_starved() {
+  if (starved_.empty() || ring_->buffers_free() == 0) {
+    return;
+  }
+  std::vector<Token> starved;
+  starved.swap(starved_);
+  for (const Token& token : starved) {
+    const bool tunnel = static_cast<TokenKind>(token.kind) == TokenKind::kTunnelRead;
+    WorkerSession* session =
+        tunnel ? find_tunnel(token) : find({token.index, token.generation});
+    if (session != nullptr) {
+      session->rearm(token);
+    }
+  }
+}
+
+int worker_main(ProcessContext& context) {
+  auto ring = Ring::create({.entries = 1024,
+                            .cq_entries = 16'384,
+                            .buffer_count = kSlabs,
+                            .buffer_bytes = kSlabBytes});
+  if (!ring) {
+    context.log.error("the worker cannot start", {{"error", describe(ring.error())}});
+    return 1;
+  }
+  Ring* raw = ring->get();
+  Worker worker(context, std::move(*ring));
+  if (const Status sealed = seal(context, raw); !sealed) {
+    context.log.error("the worker cannot enter its sandbox", {{"error", describe(sealed.error())}});
+    return 1;
+  }
+  return worker.run();
+}
+
+}  // namespace bastion::daemon

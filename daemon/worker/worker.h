@@ -1,0 +1,134 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/pool.h"
+#include "daemon/ipc/channel.h"
+#include "daemon/process.h"
+#include "daemon/timers.h"
+#include "daemon/transport_options.h"
+#include "daemon/worker/session.h"
+
+namespace bastion::daemon {
+
+/// TokenKind says which part of a session a completion or a timer is for.
+enum class TokenKind : std::uint8_t {
+  kSupervisor,
+  kWarden,
+  kWardenWrite,
+  kDownRead,
+  kDownWrite,
+  kUpRead,
+  kUpWrite,
+  kTunnelRead,
+  kTunnelWrite,
+  kSessionTimer,
+  kStatsTimer,
+};
+
+/// Worker is the event loop of one worker process: its ring, its timers, its table of sessions and
+/// tunnels, and its channel to the warden. What a session does is in WorkerSession.
+class Worker {
+ public:
+  Worker(ProcessContext& context, std::unique_ptr<Ring> ring);
+  /// run returns the exit status, when the supervisor's or the warden's channel has ended.
+  int run();
+
+  // For sessions.
+  Ring& ring() { return *ring_; }
+  ChunkPool& pool() { return pool_; }
+  Timers& timers() { return timers_; }
+  Log& log() { return context_.log; }
+  MonoTime now() const { return now_; }
+  Token session_token(TokenKind kind, std::uint32_t slot) const;
+
+  /// add_tunnel gives a tunnel's socket a place in the table of tokens; remove_tunnel frees it.
+  std::uint32_t add_tunnel(std::uint32_t session_slot);
+  Token tunnel_token(TokenKind kind, std::uint32_t tunnel_slot) const;
+  void remove_tunnel(std::uint32_t tunnel_slot);
+
+  /// ask sends a request to the warden; the answer comes to WorkerSession::on_answer with the same
+  /// number, unless the session is gone by then.
+  template <typename Message>
+  std::uint32_t ask(WorkerSession& session, const Message& message) {
+    const std::uint32_t request = next_request_++;
+    next_request_ += next_request_ == 0 ? 1 : 0;
+    waiting_[request] = {session.slot(), slots_[session.slot()].generation};
+    transmit({.request = request, .session = session.id()}, message);
+    return request;
+  }
+  /// tell sends a one-way message.
+  template <typename Message>
+  void tell(WorkerSession& session, const Message& message) {
+    transmit({.session = session.id()}, message);
+  }
+  /// starved: the ring had no slab for this receive; it is armed again when one came back.
+  void starved(Token token) { starved_.push_back(token); }
+  /// changed: the session's counters or channels are not what the warden last heard.
+  void changed(WorkerSession& session);
+  /// ended: the session has no operation in flight any more and can go.
+  void ended(WorkerSession& session);
+
+ private:
+  struct Slot {
+    std::unique_ptr<WorkerSession> session;
+    std::uint32_t generation = 0;
+  };
+  struct TunnelSlot {
+    std::uint32_t session_slot = 0;
+    std::uint32_t generation = 0;
+    bool used = false;
+  };
+  struct Place {
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0;
+  };
+
+  template <typename Message>
+  void transmit(const ipc::Header& header, const Message& message) {
+    if (!warden_.send(header, message)) {
+      running_ = false;
+    }
+    arm_warden_write();
+  }
+  void arm_warden_write();
+  void on_completion(const Completion& completion);
+  void on_warden();
+  void on_warden_message(ipc::Received& received);
+  void adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socket);
+  void on_timer(Token token);
+  void send_stats();
+  void rearm_starved();
+  void bury();
+  WorkerSession* find(Place place);
+  WorkerSession* find_tunnel(Token token);
+  WorkerSession* find_session(ipc::SessionId id);
+
+  ProcessContext& context_;
+  std::unique_ptr<Ring> ring_;
+  ChunkPool pool_;
+  Timers timers_;
+  ipc::Channel supervisor_;
+  ipc::Channel warden_;
+  std::shared_ptr<const ipc::Settings> settings_;
+  std::shared_ptr<const proto::TransportOptions> server_options_;
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;
+  std::vector<TunnelSlot> tunnels_;
+  std::vector<std::uint32_t> free_tunnels_;
+  std::unordered_map<ipc::SessionId, std::uint32_t> by_id_;
+  std::unordered_map<std::uint32_t, Place> waiting_;  // request → session
+  std::vector<Token> starved_;
+  std::vector<std::uint32_t> changed_;
+  std::vector<std::uint32_t> dead_;
+  MonoTime now_;
+  std::uint32_t next_request_ = 1;
+  bool stats_armed_ = false;
+  bool warden_write_armed_ = false;
+  bool running_ = true;
+};
+
+}  // namespace bastion::daemon

@@ -1,0 +1,593 @@
+// The key exchange against peers that keep to the rules, or do not (SECURITY 30-33, 37, 39, 41, 42).
+#include <gtest/gtest.h>
+
+#include "proto/transport.h"
+#include "tests/support/raw_peer.h"
+
+namespace bastion::proto {
+namespace {
+
+using test::channel_data;
+using test::Duel;
+using test::Leg;
+using test::TransportPair;
+
+void expect_refused(const Duel& duel, ErrorCode code = ErrorCode::kProtocol) {
+  ASSERT_TRUE(duel.leg.error.has_value());
+  EXPECT_EQ(duel.leg.error->code, code) << duel.leg.error->text;
+  EXPECT_TRUE(duel.leg.delivered.empty());
+}
+
+constexpr Role kBothRoles[] = {Role::kServer, Role::kClient};
+
+TEST(StrictKex, IsInEffectOnlyIfBothSay) {
+  for (const Role role : kBothRoles) {
+    for (const bool strict : {false, true}) {
+      Duel duel(role);
+      duel.peer.strict = strict;
+      duel.handshake();
+      ASSERT_FALSE(duel.leg.error.has_value()) << duel.leg.error->text;
+      EXPECT_EQ(duel.leg->strict_kex(), strict);
+      EXPECT_EQ(duel.leg->phase(), Phase::kService);
+    }
+  }
+}
+
+TEST(StrictKex, Sec030RefusesAPrefixBeforeKexinit) {
+  for (const Role role : kBothRoles) {
+    for (const std::uint8_t message : {kMsgIgnore, kMsgUnimplemented, kMsgDebug}) {
+      Duel duel(role);
+      duel.ident();
+      duel.peer.packet(Leg::message_with_text(message, "x"));
+      duel.exchange();
+      // It cannot be known yet whether the peer is strict.
+      EXPECT_FALSE(duel.leg.error.has_value());
+      duel.kexinit();
+      expect_refused(duel);
+    }
+  }
+}
+
+TEST(StrictKex, Sec030TerrapinFindsNoWayIn) {
+  // The man in the middle adds IGNORE to what the server says before NEWKEYS and later drops the
+  // EXT_INFO, so that the numbers fit again.
+  for (const char* cipher : {"chacha20-poly1305@openssh.com", "aes256-ctr"}) {
+    auto options = test::client_options();
+    options->algorithms.ciphers = {cipher};
+    TransportPair pair(test::server_options(), options);
+    pair.start();
+    pair.server.receive(pair.client.take_output());
+    Bytes hello = pair.server.take_output();
+    Writer ignore;
+    ignore.u32(12).u8(6).u8(kMsgIgnore).u32(0).bytes(Bytes(6, 0));
+    hello.insert(hello.end(), ignore.view().begin(), ignore.view().end());
+    pair.client.receive(hello);
+    ASSERT_TRUE(pair.client.error.has_value());
+    EXPECT_EQ(pair.client.error->code, ErrorCode::kProtocol);
+  }
+}
+
+TEST(StrictKex, Sec031CountsFromZeroAfterEachNewkeys) {
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.handshake();
+    duel.to_authenticated();
+    for (int i = 0; i < 3; ++i) {
+      duel.rekey();
+      EXPECT_EQ(duel.peer.next_seq(), 0u);
+      duel.leg->send(channel_data(1));
+      duel.exchange();
+      EXPECT_EQ(duel.peer.got_seq.back(), 0u);
+      // The transport reads with the same numbers: UNIMPLEMENTED tells them.
+      duel.peer.packet(200);
+      duel.exchange();
+      ASSERT_EQ(duel.peer.got.back()[0], kMsgUnimplemented);
+      EXPECT_EQ(load_u32(duel.peer.got.back().data() + 1), 0u);
+    }
+  }
+}
+
+TEST(StrictKex, CountsOnWithoutIt) {
+  Duel duel(Role::kServer);
+  duel.peer.strict = false;
+  duel.handshake();
+  duel.to_authenticated();
+  duel.rekey();
+  const std::uint32_t seq = duel.peer.next_seq();
+  EXPECT_GT(seq, 5u);
+  duel.peer.packet(200);
+  duel.exchange();
+  ASSERT_EQ(duel.peer.got.back()[0], kMsgUnimplemented);
+  EXPECT_EQ(load_u32(duel.peer.got.back().data() + 1), seq);
+}
+
+TEST(StrictKex, IsReadFromTheFirstKexinitOnly) {
+  // sec_031: a rekey without the markers, or with them for the first time, changes nothing.
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.handshake();
+    duel.to_authenticated();
+    Bytes without = duel.peer.make_kexinit();
+    duel.peer.strict = false;
+    without = duel.peer.make_kexinit();
+    duel.peer.strict = true;
+    duel.peer.send_kexinit(without);
+    duel.exchange();
+    duel.method();
+    duel.newkeys();
+    ASSERT_FALSE(duel.leg.error.has_value()) << duel.leg.error->text;
+    EXPECT_TRUE(duel.leg->strict_kex());
+    EXPECT_EQ(duel.leg->num_exchanges(), 2u);
+    duel.peer.packet(channel_data(5));
+    duel.exchange();
+    EXPECT_EQ(duel.leg.delivered.size(), 1u);
+  }
+  Duel late(Role::kServer);
+  late.peer.strict = false;
+  late.handshake();
+  late.to_authenticated();
+  late.peer.strict = true;
+  const Bytes with = late.peer.make_kexinit();
+  late.peer.strict = false;
+  late.peer.send_kexinit(with);
+  late.exchange();
+  late.method();
+  late.newkeys();
+  ASSERT_FALSE(late.leg.error.has_value()) << late.leg.error->text;
+  EXPECT_FALSE(late.leg->strict_kex());
+}
+
+TEST(Kex, ToleratesIgnoreWithoutStrictKex) {
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.peer.strict = false;
+    const Bytes ignore = Leg::message_with_text(kMsgIgnore, "noise");
+    duel.ident();
+    duel.peer.packet(ignore);
+    duel.kexinit();
+    duel.peer.packet(ignore);
+    duel.method();
+    duel.peer.packet(ignore);
+    duel.newkeys();
+    ASSERT_FALSE(duel.leg.error.has_value()) << duel.leg.error->text;
+    duel.to_authenticated();
+    duel.peer.packet(channel_data(1));
+    duel.exchange();
+    EXPECT_EQ(duel.leg.delivered.size(), 1u);
+  }
+}
+
+TEST(Kex, Sec042RefusesASecondKexinit) {
+  for (const Role role : kBothRoles) {
+    for (const bool strict : {false, true}) {
+      Duel duel(role);
+      duel.peer.strict = strict;
+      duel.ident();
+      duel.kexinit();
+      ASSERT_FALSE(duel.leg.error.has_value());
+      duel.kexinit();
+      expect_refused(duel);
+    }
+  }
+}
+
+TEST(Kex, Sec042RefusesHugeNameLists) {
+  Duel duel(Role::kServer);
+  duel.ident();
+  duel.peer.lists.kex.assign(2000, "curve25519-sha256");
+  duel.kexinit();
+  expect_refused(duel);
+  Duel medium(Role::kServer);
+  medium.ident();
+  medium.peer.lists.kex.assign(1200, "curve25519-sha256");
+  medium.kexinit();
+  expect_refused(medium, ErrorCode::kLimit);
+}
+
+TEST(Kex, Sec039ANewkeysWithoutASignatureChangesNothing) {
+  Duel duel(Role::kClient);
+  duel.ident();
+  duel.kexinit();
+  duel.peer.packet(kMsgNewKeys);
+  duel.exchange();
+  expect_refused(duel);
+}
+
+TEST(Kex, Sec039RefusesASecondReply) {
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.ident();
+    duel.kexinit();
+    const Bytes method = duel.peer.make_method();
+    duel.peer.packet(method);
+    duel.peer.packet(method);
+    duel.exchange();
+    expect_refused(duel);
+  }
+}
+
+TEST(Kex, RefusesMethodMessagesThatAreCutOrLonger) {
+  // sec_049, at each byte.
+  for (const Role role : kBothRoles) {
+    Duel whole(role);
+    whole.ident();
+    whole.kexinit();
+    const std::size_t full_len = whole.peer.make_method().size();
+    for (std::size_t len = 1; len <= full_len + 2; ++len) {
+      if (len == full_len) {
+        continue;
+      }
+      Duel duel(role);
+      duel.ident();
+      duel.kexinit();
+      Bytes method = duel.peer.make_method();
+      method.resize(len);
+      duel.peer.packet(method);
+      duel.exchange();
+      expect_refused(duel, ErrorCode::kKeyExchange);
+    }
+  }
+}
+
+TEST(Kex, RefusesANewkeysWithContent) {
+  Duel duel(Role::kServer);
+  duel.ident();
+  duel.kexinit();
+  duel.method();
+  duel.peer.packet(Leg::message_with_text(kMsgNewKeys, ""));
+  duel.exchange();
+  expect_refused(duel);
+}
+
+TEST(Kex, SaysWhichListHadNothingInCommon) {
+  struct Case {
+    std::vector<std::string> AlgorithmLists::*list;
+    std::string_view text;
+  };
+  for (const Case& c : {Case{&AlgorithmLists::kex, "no common key exchange"},
+                        Case{&AlgorithmLists::host_keys, "no common host key algorithm"},
+                        Case{&AlgorithmLists::ciphers, "no common cipher"},
+                        Case{&AlgorithmLists::macs, "no common MAC"}}) {
+    for (const Role role : kBothRoles) {
+      Duel duel(role);
+      duel.ident();
+      duel.peer.lists.ciphers = {"aes128-ctr"};
+      duel.peer.lists.*c.list = {"nothing-that-we-have"};
+      duel.kexinit();
+      expect_refused(duel, ErrorCode::kKeyExchange);
+      EXPECT_EQ(duel.leg.error->text, c.text);
+    }
+  }
+}
+
+TEST(Kex, NeverNegotiatesAMarker) {
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.ident();
+    duel.peer.lists.kex = {"ext-info-c", "ext-info-s", "kex-strict-c-v00@openssh.com",
+                           "kex-strict-s-v00@openssh.com"};
+    duel.kexinit();
+    expect_refused(duel, ErrorCode::kKeyExchange);
+  }
+}
+
+TEST(Kex, Sec041SkipsAWrongGuess) {
+  // 200 times: what is skipped must leave nothing behind.
+  for (int i = 0; i < 200; ++i) {
+    Duel duel(Role::kServer);
+    duel.peer.follows = true;
+    duel.peer.lists.kex = {"ecdh-sha2-nistp256", "curve25519-sha256"};
+    duel.ident();
+    duel.peer.send_kexinit();
+    // The guess is for a method that was not chosen, and its content is nobody's business.
+    duel.peer.packet(Leg::message_with_text(kMsgKexMethodInit, "a point of P-256"));
+    duel.exchange();
+    ASSERT_FALSE(duel.leg.error.has_value()) << duel.leg.error->text;
+    duel.method();
+    duel.newkeys();
+    ASSERT_FALSE(duel.leg.error.has_value()) << duel.leg.error->text;
+    ASSERT_EQ(duel.leg->phase(), Phase::kService);
+  }
+}
+
+TEST(Kex, Sec041UsesARightGuess) {
+  for (const std::string& kex : compatible_algorithms().kex) {
+    auto options = test::server_options();
+    options->algorithms = compatible_algorithms();
+    options->algorithms.kex = {kex};
+    Duel duel(options);
+    duel.peer.follows = true;
+    duel.peer.lists.kex = {kex};
+    duel.ident();
+    duel.peer.send_kexinit();
+    duel.peer.send_method();
+    duel.exchange();
+    duel.newkeys();
+    ASSERT_FALSE(duel.leg.error.has_value()) << kex << duel.leg.error->text;
+    EXPECT_EQ(duel.leg->phase(), Phase::kService);
+  }
+}
+
+TEST(Kex, Sec041SkipsOneKexMessageAndNothingElse) {
+  for (const std::uint8_t message : {kMsgIgnore, kMsgNewKeys, kMsgUserauthRequest}) {
+    Duel duel(Role::kServer);
+    duel.peer.follows = true;
+    duel.peer.lists.kex = {"ecdh-sha2-nistp256", "curve25519-sha256"};
+    duel.ident();
+    duel.kexinit();
+    duel.peer.packet(message);
+    duel.exchange();
+    expect_refused(duel);
+  }
+  Duel twice(Role::kServer);
+  twice.peer.follows = true;
+  twice.peer.lists.kex = {"ecdh-sha2-nistp256", "curve25519-sha256"};
+  twice.ident();
+  twice.kexinit();
+  twice.peer.packet(Leg::message_with_text(kMsgKexMethodInit, "guess"));
+  twice.peer.packet(Leg::message_with_text(kMsgKexMethodInit, "guess"));
+  twice.exchange();
+  expect_refused(twice, ErrorCode::kKeyExchange);
+}
+
+TEST(Kex, AWrongGuessOfAServerIsSkippedToo) {
+  Duel duel(Role::kClient);
+  duel.peer.follows = true;
+  duel.peer.lists.kex = {"ecdh-sha2-nistp256", "curve25519-sha256"};
+  duel.ident();
+  duel.peer.send_kexinit();
+  duel.peer.packet(Leg::message_with_text(kMsgKexMethodReply, "guess"));
+  duel.exchange();
+  duel.method();
+  duel.newkeys();
+  ASSERT_FALSE(duel.leg.error.has_value()) << duel.leg.error->text;
+  EXPECT_EQ(duel.leg->phase(), Phase::kService);
+}
+
+TEST(Kex, Sec032RefusesEverythingEncryptedThatComesInTheClear) {
+  for (const Role role : kBothRoles) {
+    for (const std::uint8_t message :
+         {kMsgExtInfo, kMsgServiceRequest, kMsgServiceAccept, kMsgUserauthRequest,
+          kMsgUserauthSuccess, kMsgGlobalRequest, kMsgChannelOpen, kMsgPing}) {
+      for (int position = 0; position < 3; ++position) {
+        Duel duel(role);
+        duel.peer.strict = false;
+        duel.ident();
+        if (position > 0) {
+          duel.kexinit();
+        }
+        if (position > 1) {
+          duel.method();
+        }
+        duel.peer.packet(message);
+        duel.exchange();
+        expect_refused(duel);
+      }
+    }
+  }
+}
+
+TEST(Kex, BoundsTheExchangesOfAStranger) {
+  Duel duel(Role::kServer);
+  duel.handshake();
+  for (std::uint64_t i = 1; i < limits::kExchangesBeforeAuthMax; ++i) {
+    duel.rekey();
+    ASSERT_FALSE(duel.leg.error.has_value());
+  }
+  duel.kexinit();
+  expect_refused(duel, ErrorCode::kLimit);
+}
+
+Bytes ext_info(std::uint32_t count, std::initializer_list<std::string_view> texts) {
+  Writer writer;
+  writer.u8(kMsgExtInfo).u32(count);
+  for (const std::string_view text : texts) {
+    writer.text(text);
+  }
+  return writer.take();
+}
+
+TEST(ExtInfo, OurServerTellsWhatItAccepts) {
+  TransportPair pair;
+  pair.start();
+  pair.pump();
+  const PeerExtensions& peer = pair.client->peer();
+  EXPECT_TRUE(peer.ext_info);
+  EXPECT_TRUE(peer.hostbound);
+  EXPECT_TRUE(peer.ping);
+  EXPECT_EQ(peer.server_sig_algs,
+            (std::vector<std::string>{"ssh-ed25519", "sk-ssh-ed25519@openssh.com",
+                                      "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
+                                      "ecdsa-sha2-nistp521", "sk-ecdsa-sha2-nistp256@openssh.com",
+                                      "rsa-sha2-512", "rsa-sha2-256"}));
+}
+
+TEST(ExtInfo, OurServerTellsOnlyWhoAsks) {
+  for (const bool asks : {false, true}) {
+    Duel duel(Role::kServer);
+    duel.peer.ext_info = asks;
+    duel.handshake();
+    EXPECT_EQ(duel.peer.has_got(kMsgExtInfo), asks);
+    if (asks) {
+      EXPECT_EQ(duel.peer.got.back()[0], kMsgExtInfo);
+    }
+    duel.to_authenticated();
+    duel.peer.got.clear();
+    duel.rekey();
+    EXPECT_FALSE(duel.peer.has_got(kMsgExtInfo));
+  }
+}
+
+TEST(ExtInfo, IsTakenRightBehindTheFirstNewkeys) {
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.handshake();
+    duel.peer.packet(ext_info(2, {"server-sig-algs", "a,b", "unknown@example.com", "x"}));
+    duel.exchange();
+    ASSERT_FALSE(duel.leg.error.has_value());
+    EXPECT_EQ(duel.leg->peer().server_sig_algs, (std::vector<std::string>{"a", "b"}));
+    duel.peer.packet(ext_info(0, {}));
+    duel.exchange();
+    expect_refused(duel);
+  }
+}
+
+TEST(ExtInfo, IsRefusedAnywhereElse) {
+  for (const Role role : kBothRoles) {
+    Duel later(role);
+    later.handshake();
+    later.peer.packet(Leg::message_with_text(kMsgIgnore, ""));
+    later.peer.packet(ext_info(0, {}));
+    later.exchange();
+    expect_refused(later);
+
+    Duel after_rekey(role);
+    after_rekey.handshake();
+    after_rekey.to_authenticated();
+    after_rekey.rekey();
+    after_rekey.peer.packet(ext_info(0, {}));
+    after_rekey.exchange();
+    expect_refused(after_rekey);
+  }
+  Duel in_auth(Role::kServer);
+  in_auth.handshake();
+  in_auth.to_auth();
+  in_auth.leg.delivered.clear();
+  in_auth.peer.packet(ext_info(0, {}));
+  in_auth.exchange();
+  expect_refused(in_auth);
+}
+
+TEST(ExtInfo, OfAServerMayComeRightBeforeSuccess) {
+  Duel duel(Role::kClient);
+  duel.handshake();
+  duel.to_auth();
+  duel.leg.delivered.clear();
+  duel.peer.packet(ext_info(1, {"server-sig-algs", "rsa-sha2-512"}));
+  duel.peer.packet(kMsgUserauthSuccess);
+  duel.exchange();
+  ASSERT_FALSE(duel.leg.error.has_value());
+  ASSERT_EQ(duel.leg.delivered.size(), 1u);
+  EXPECT_EQ(duel.leg->peer().server_sig_algs, (std::vector<std::string>{"rsa-sha2-512"}));
+
+  Duel other(Role::kClient);
+  other.handshake();
+  other.to_auth();
+  other.leg.delivered.clear();
+  other.peer.packet(ext_info(0, {}));
+  other.peer.packet(Leg::message_with_text(kMsgUserauthFailure, ""));
+  other.exchange();
+  expect_refused(other);
+}
+
+TEST(ExtInfo, Sec033CountsAreHeldAgainstWhatIsThere) {
+  for (const std::uint32_t count : {2u, 3u, 64u, 65u, 0x10000000u, 0xffffffffu}) {
+    Duel duel(Role::kClient);
+    duel.handshake();
+    duel.peer.packet(ext_info(count, {"server-sig-algs", "a"}));
+    duel.exchange();
+    ASSERT_TRUE(duel.leg.error.has_value()) << count;
+    EXPECT_EQ(duel.leg.error->code,
+              count > limits::kExtInfoMax ? ErrorCode::kLimit : ErrorCode::kProtocol);
+  }
+}
+
+TEST(ExtInfo, BoundsTheNames) {
+  std::string names = "a";
+  for (std::size_t i = 1; i < limits::kExtInfoNamesMax; ++i) {
+    names += ",a";
+  }
+  Duel most(Role::kClient);
+  most.handshake();
+  most.peer.packet(ext_info(1, {"server-sig-algs", names}));
+  most.exchange();
+  EXPECT_FALSE(most.leg.error.has_value());
+  EXPECT_EQ(most.leg->peer().server_sig_algs.size(), limits::kExtInfoNamesMax);
+
+  for (const std::string& bad : {names + ",a", std::string(65, 'a'), std::string("a,,b"),
+                                 std::string("a\x1b[2J"), std::string("a b")}) {
+    Duel duel(Role::kClient);
+    duel.handshake();
+    duel.peer.packet(ext_info(1, {"server-sig-algs", bad}));
+    duel.exchange();
+    EXPECT_TRUE(duel.leg.error.has_value()) << bad;
+  }
+}
+
+TEST(ExtInfo, RefusesEveryCutAndAnyTrailingByte) {
+  const Bytes whole = ext_info(1, {"server-sig-algs", "ssh-ed25519"});
+  for (std::size_t len = 1; len <= whole.size() + 1; ++len) {
+    Bytes cut = whole;
+    cut.resize(len);
+    Duel duel(Role::kClient);
+    duel.handshake();
+    duel.peer.packet(cut);
+    duel.exchange();
+    EXPECT_EQ(duel.leg.error.has_value(), len != whole.size()) << len;
+  }
+}
+
+TEST(Ping, IsAnsweredWithTheSameBytes) {
+  for (const Role role : kBothRoles) {
+    Duel duel(role);
+    duel.handshake();
+    for (const std::size_t len : {0u, 1u, 100u, 30'000u}) {
+      duel.peer.packet(Leg::message_with_text(kMsgPing, std::string(len, 'p')));
+      duel.exchange();
+      EXPECT_EQ(duel.peer.got.back(), Leg::message_with_text(kMsgPong, std::string(len, 'p')));
+    }
+    duel.peer.packet(Leg::message_with_text(kMsgPong, "nobody asked"));
+    duel.exchange();
+    EXPECT_FALSE(duel.leg.error.has_value());
+  }
+}
+
+TEST(Ping, MustBeWellFormed) {
+  for (const std::size_t len : {1u, 4u, 8u, 10u}) {
+    Bytes ping = Leg::message_with_text(kMsgPing, "abcd");
+    ping.resize(len);
+    Duel duel(Role::kServer);
+    duel.handshake();
+    duel.peer.packet(ping);
+    duel.exchange();
+    expect_refused(duel);
+  }
+}
+
+TEST(Ping, Sec037IsBoundedInAKeyExchange) {
+  // Our KEXINIT is out; the peer does not answer it, and pings.
+  Duel duel(Role::kServer);
+  duel.handshake();
+  duel.to_authenticated();
+  duel.leg->request_rekey({});
+  duel.peer.receive(duel.leg.take_output());
+  std::size_t sent = 0;
+  while (!duel.leg.error.has_value() && sent < 10 * 1024 * 1024) {
+    duel.peer.packet(Leg::message_with_text(kMsgPing, std::string(1000, 'p')));
+    sent += 1000;
+    duel.leg.receive(duel.peer.take());
+    EXPECT_LE(duel.leg->queued_bytes(), limits::kPongsWaitingMax);
+  }
+  ASSERT_TRUE(duel.leg.error.has_value());
+  EXPECT_EQ(duel.leg.error->code, ErrorCode::kLimit);
+}
+
+TEST(Ping, WaitsForTheNewKeysAndLeavesInOrder) {
+  Duel duel(Role::kServer);
+  duel.handshake();
+  duel.to_authenticated();
+  duel.peer.got.clear();
+  duel.leg->request_rekey({});
+  duel.peer.packet(Leg::message_with_text(kMsgPing, "one"));
+  duel.exchange();
+  duel.leg->send(channel_data(2));
+  EXPECT_FALSE(duel.peer.has_got(kMsgPong));
+  duel.rekey();
+  ASSERT_FALSE(duel.leg.error.has_value());
+  ASSERT_GE(duel.peer.got.size(), 2u);
+  EXPECT_EQ(duel.peer.got[duel.peer.got.size() - 2], Leg::message_with_text(kMsgPong, "one"));
+  EXPECT_EQ(duel.peer.got.back(), channel_data(2));
+}
+
+}  // namespace
+}  // namespace bastion::proto

@@ -14,8 +14,8 @@ Status Bridge::State::on_data(Leg from, Channel& channel, Payload payload) {
   const Leg to = other(from);
   ChannelSide& receiver = channel.side(to);
   WindowLedger& window = channel.from(from);
-  if (channel.side(from).close_out) {
-    return {};  // we have closed the channel; this crossed our close
+  if (channel.is_ended()) {
+    return {};  // it crossed our close
   }
   // Extended data is stderr, which only a session's program has. What else comes is dropped, since
   // peers ignore it without giving its credit back.

@@ -49,7 +49,7 @@ Status Bridge::State::on_channel_request(Leg from, ChannelNumber number, Channel
     return std::unexpected(parsed.error());
   }
   const ChannelRequest& request = *parsed;
-  if (channel.side(from).close_out) {
+  if (channel.side(from).close_out && channel.is_ended()) {
     return {};  // it crossed our close; nothing may follow that, not even an answer
   }
   const bool startable = !starts_session(request.type) || channel.start == Channel::Start::kNone;
@@ -58,11 +58,10 @@ Status Bridge::State::on_channel_request(Leg from, ChannelNumber number, Channel
   const bool permitted =
       channel.type == ChannelType::kSession && allows(permissions, from, request);
   if (permitted && startable && countable && reachable) {
-    const auto relayed = relay_request(from, channel, request, payload);
-    if (relayed) {
-      tell_request(number, channel, request, true);
-    }
-    return relayed;
+    note_relayed(channel, request);
+    // Before it is relayed: that uses the message up.
+    tell_request(number, channel, request, true);
+    return relay_request(from, channel, request, payload);
   }
 
   tell_request(number, channel, request, false);
@@ -96,7 +95,6 @@ Status Bridge::State::relay_request(Leg from, Channel& channel, const ChannelReq
       return fail(ErrorCode::kLimit, "too many channel requests without an answer");
     }
   }
-  note_relayed(channel, request);
   if (starts_session(request.type) && !permissions.force_command.empty()) {
     send_exec(sink(to), channel.side(to).peer_number, permissions.force_command, true);
     return {};

@@ -73,6 +73,8 @@ struct Channel {
   ChannelSide& side(Leg leg) { return sides[index(leg)]; }
   const ChannelSide& side(Leg leg) const { return sides[index(leg)]; }
   WindowLedger& from(Leg leg) { return windows[index(leg)]; }
+  /// is_ended: nothing is relayed any more, in either direction.
+  bool is_ended() const { return ending || (sides[0].close_out && sides[1].close_out); }
 };
 
 /// Forward is a tcpip-forward or streamlocal-forward that the user asked for.
@@ -161,7 +163,7 @@ struct Bridge::State {
   void flush_replies(Leg to, ChannelNumber number, Channel& channel);
   Status relay_request(Leg from, Channel& channel, const ChannelRequest& request, Payload payload);
   Status relay_start(Channel& channel, const ChannelRequest& request, Payload payload);
-  void note_relayed(Channel& channel, const ChannelRequest& request);
+  static void note_relayed(Channel& channel, const ChannelRequest& request);
   void tell_request(ChannelNumber number, Channel& channel, const ChannelRequest& request,
                     bool allowed);
 

@@ -207,7 +207,9 @@ TEST(Certificate, SignatureOfNoAlgorithmOrACertificatesIsRefused) {
   RawCertificate raw;
   for (const std::string_view name :
        {"", "ssh-rsa", "ssh-dss", "ssh-ed25519-cert-v01@openssh.com", "none"}) {
-    Reader good(signed_by(KeyType::kEd25519, *find_signature_algorithm("ssh-ed25519"), raw.body()));
+    const Bytes proper =
+        signed_by(KeyType::kEd25519, *find_signature_algorithm("ssh-ed25519"), raw.body());
+    Reader good(proper);
     good.string();
     const Bytes signature = Writer().text(name).bytes(good.rest()).take();
     const auto certificate = Certificate::parse(raw.with_signature(signature));

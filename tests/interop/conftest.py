@@ -60,6 +60,7 @@ def make_policy(lab: Lab) -> dict:
                 "targets": "all",
                 "logins": [LOGIN],
                 "allow": "all",
+                "env": ["LC_*"],
             },
             {
                 "name": "developers-tunnels",

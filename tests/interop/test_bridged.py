@@ -399,7 +399,7 @@ def test_rekeying_by_the_target_alone(alice, lab):
 def test_rekeying_by_the_bastion_on_both_legs(lab, make_bastion, tmp_path):
     from conftest import client_of
 
-    client = client_of(make_bastion(service={"rekey": {"bytes": 65536}}), tmp_path, lab.alice)
+    client = client_of(make_bastion(service={"rekey": {"bytes": "64KiB"}}), tmp_path, lab.alice)
     done = client.ssh("-v", DESTINATION, "cat", input=REKEY_DATA, timeout=120)
     assert done.out == REKEY_DATA, done
     assert len(re.findall("SSH2_MSG_NEWKEYS received", done.error)) > 20

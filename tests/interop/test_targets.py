@@ -190,11 +190,21 @@ def test_a_host_certificate_that_is_not_to_be_trusted(how, lab, certified, make_
 # ---- names and addresses
 
 
-def test_a_pattern_with_the_name_in_its_address(lab, make_bastion, tmp_path):
+def test_a_pattern_never_reaches_the_bastions_own_machine(lab, make_bastion, tmp_path):
+    """Whoever may choose a name must not choose a loopback address by it."""
     policy = make_policy(lab)
     web1 = lab.targets["web1"]
     policy["targets"]["local*"] = {"address": "{name}", "port": web1.port, "host_keys": web1.host_keys}
+    mark = web1.mark()
     done = client_of(make_bastion(policy), tmp_path, lab.alice).ssh(f"{LOGIN}@localhost@bastion", "echo in")
+    assert done.code == 255 and done.text == "" and "localhost" in done.error, done
+    assert web1.log_since(mark) == "", "it was not even connected"
+
+
+def test_a_target_by_its_dns_name(lab, make_bastion, tmp_path):
+    policy = make_policy(lab)
+    policy["targets"]["web1"]["address"] = "localhost"
+    done = client_of(make_bastion(policy), tmp_path, lab.alice).ssh(f"{LOGIN}@web1@bastion", "echo in")
     assert done.text == "in\n", done
 
 

@@ -47,7 +47,9 @@ def test_security_keys_need_a_touch(kind, lab, make_bastion, tmp_path, sockets):
 def test_security_keys_with_verify_required(kind, lab, make_bastion, tmp_path, sockets):
     verified, only_touched = SkKey(kind, PRESENT | VERIFIED), SkKey(kind, PRESENT)
     policy = make_policy(lab)
-    policy["users"]["alice"]["keys"] = [f"verify-required {key.line}" for key in (verified, only_touched)]
+    policy["users"]["alice"]["keys"] = [
+        {"key": key.line, "verify_required": True} for key in (verified, only_touched)
+    ]
     bastion = make_bastion(policy)
     assert sk_login(bastion, verified, tmp_path / "verified", sockets).text == "in\n"
     refused = sk_login(bastion, only_touched, tmp_path / "touched", sockets)

@@ -36,6 +36,13 @@ def target_entry(lab: Lab, target: Target, **more) -> dict:
     return entry | more
 
 
+class PlainDumper(yaml.SafeDumper):
+    """Writes what occurs twice twice: the bastion takes no anchors."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 class Bastion:
     """bastiond with a configuration of its own, on 127.0.0.1 at a port of the kernel's choice."""
 
@@ -58,7 +65,6 @@ class Bastion:
             "user_ca": str(lab.user_ca.path),
             "policy": str(self.policy_file),
             "workers": 2,
-            "state_dir": str(folder / "state"),
             "control": {"socket": str(self.socket)},
         } | (service or {})
         self.policy = copy.deepcopy(policy)
@@ -71,9 +77,8 @@ class Bastion:
         return [key.line for key in self.host_keys.values()]
 
     def write(self) -> None:
-        (self.folder / "state").mkdir(exist_ok=True)
-        self.config.write_text(yaml.safe_dump(self.service, sort_keys=False, width=1000))
-        self.policy_file.write_text(yaml.safe_dump(self.policy, sort_keys=False, width=1000))
+        for path, content in ((self.config, self.service), (self.policy_file, self.policy)):
+            path.write_text(yaml.dump(content, Dumper=PlainDumper, sort_keys=False, width=1000))
 
     def start(self) -> "Bastion":
         self.write()

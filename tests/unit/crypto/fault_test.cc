@@ -1,4 +1,7 @@
 #include <gtest/gtest.h>
+#if BASTION_HAVE_LIB25519
+#include <lib25519.h>
+#endif
 #include <openssl/bn.h>
 #include <openssl/bytestring.h>
 #include <openssl/curve25519.h>
@@ -121,6 +124,13 @@ WRAP(int, RSA_verify,
      (int nid, const std::uint8_t* digest, std::size_t len, const std::uint8_t* signature,
       std::size_t signature_len, RSA* rsa),
      (nid, digest, len, signature, signature_len, rsa))
+// lib25519 verifies where it is there. Its yes is 0, which must not be enough.
+#if BASTION_HAVE_LIB25519
+WRAP(int, lib25519_sign_ed25519_open,
+     (unsigned char* out, long long* out_len, const unsigned char* in, long long len,
+      const unsigned char* key),
+     (out, out_len, in, len, key))
+#endif
 // NOLINTEND
 
 namespace bastion::crypto {
@@ -207,6 +217,15 @@ TEST(Fault, Sec014NoneMakesAWrongCertificateRight) {
         },
         [&](bool verified) { EXPECT_FALSE(verified) << fault.struck << fault.value; });
   }
+}
+
+TEST(Fault, Sec014OfALongMessageIsNeverAYesEither) {
+  const SignatureAlgorithm& algorithm = *find_signature_algorithm("ssh-ed25519");
+  const Bytes data(10'000, 'x');
+  const Bytes signature = signed_by(KeyType::kEd25519, algorithm, data);
+  with_each_fault(
+      [&] { return made_public(KeyType::kEd25519).verify(algorithm, data, signature).has_value(); },
+      [&](bool verified) { EXPECT_FALSE(verified) << fault.struck << fault.value; });
 }
 
 TEST(Fault, OfParsingAPublicKeyGivesNoKey) {

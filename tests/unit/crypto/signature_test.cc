@@ -204,6 +204,18 @@ TEST(SignatureEd25519, Sec046RefusesALargerS) {
   EXPECT_FALSE(made_public(KeyType::kEd25519).verify(algorithm, kData, signature));
 }
 
+TEST(SignatureEd25519, VerifiesDataOfAnyLength) {
+  // Around the length from which on another implementation verifies.
+  const SignatureAlgorithm& algorithm = algorithm_named("ssh-ed25519");
+  for (const std::size_t len : {0U, 1U, 2047U, 2048U, 2049U, 100'000U}) {
+    Bytes data(len, 'x');
+    const Bytes signature = signed_by(KeyType::kEd25519, algorithm, data);
+    EXPECT_TRUE(made_public(KeyType::kEd25519).verify(algorithm, data, signature)) << len;
+    data.push_back('x');
+    EXPECT_FALSE(made_public(KeyType::kEd25519).verify(algorithm, data, signature)) << len;
+  }
+}
+
 // ---- ECDSA ----
 
 TEST(SignatureEcdsa, RefusesNumbersOutsideTheOrder) {

@@ -40,8 +40,13 @@ constexpr Verdict permitted(Role role, Phase phase, PeerKex kex, bool strict,
     return Verdict::kTransport;
   }
 
+  const bool connection = (message >= kMsgGlobalRequest && message <= kMsgRequestFailure) ||
+                          (message >= kMsgChannelOpen && message <= kMsgChannelFailure);
+
   // From the peer's KEXINIT to its NEWKEYS only the exchange goes on (RFC 4253 7.1), and what may
-  // always be said; with strict key exchange the first exchange allows not even that.
+  // always be said; with strict key exchange the first exchange allows not even that. AsyncSSH
+  // before 2.14 goes on sending data in a rekey, every hour of a connection's life: from an
+  // authenticated peer, whose packets are protected by the old keys, it is taken, as OpenSSH does.
   if (kex != PeerKex::kNone || phase == Phase::kInitialKex) {
     switch (message) {
       case kMsgIgnore:
@@ -57,7 +62,8 @@ constexpr Verdict permitted(Role role, Phase phase, PeerKex kex, bool strict,
       case kMsgNewKeys:
         return kex == PeerKex::kNewKeys ? Verdict::kTransport : Verdict::kRefused;
       default:
-        return Verdict::kRefused;
+        return connection && phase == Phase::kAuthenticated ? Verdict::kDeliver
+                                                            : Verdict::kRefused;
     }
   }
 
@@ -108,8 +114,6 @@ constexpr Verdict permitted(Role role, Phase phase, PeerKex kex, bool strict,
   if (phase != Phase::kAuthenticated) {
     return Verdict::kRefused;
   }
-  const bool connection = (message >= kMsgGlobalRequest && message <= kMsgRequestFailure) ||
-                          (message >= kMsgChannelOpen && message <= kMsgChannelFailure);
   return connection ? Verdict::kDeliver : Verdict::kUnimplemented;
 }
 

@@ -20,28 +20,40 @@ struct Slot {
   bool uses_ipsec_mb = false;
 
   Slot() {}
-  ~Slot() { clear(); }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
 
   void clear() {
     if (owner != 0 && !uses_ipsec_mb) {
       EVP_AEAD_CTX_cleanup(&boringssl);
     }
     owner = 0;
-    wipe({reinterpret_cast<std::uint8_t*>(&ipsec_mb), sizeof ipsec_mb});
+    wipe(ipsec_mb.bytes);  // the larger of the two
   }
 };
 static_assert(sizeof(EVP_AEAD_CTX) <= sizeof(IpsecMb::GcmKey));
 
 // 64 slots are 84 KiB. The keys of one session have neighbouring ids and so slots of their own.
 constexpr std::size_t kSlots = 64;
-using Slots = std::array<Slot, kSlots>;
 
-Slots& slots() {
-  thread_local Slots slots_of_thread;
-  return slots_of_thread;
-}
+class Slots {
+ public:
+  Slots() = default;
+  ~Slots() {
+    for (Slot& slot : slots_) {
+      slot.clear();
+    }
+  }
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+
+  // of gives the one place where the key with this id may be.
+  static Slot& of(std::uint64_t id) {
+    thread_local Slots of_thread;
+    return of_thread.slots_[id % kSlots];
+  }
+
+ private:
+  std::array<Slot, kSlots> slots_;
+};
 
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> last{0};
@@ -50,7 +62,7 @@ std::uint64_t next_id() {
 
 // expanded finds the key's slot, or fills it.
 Slot& expanded(std::uint64_t id, ByteView key, IpsecMb* ipsec_mb) {
-  Slot& slot = slots()[id % kSlots];
+  Slot& slot = Slots::of(id);
   if (slot.owner == id) {
     return slot;
   }
@@ -75,7 +87,7 @@ AesGcm::AesGcm(ByteView key, Backend backend) : id_(next_id()), key_(key), backe
 }
 
 AesGcm::~AesGcm() {
-  Slot& slot = slots()[id_ % kSlots];
+  Slot& slot = Slots::of(id_);
   if (slot.owner == id_) {
     slot.clear();
   }

@@ -25,9 +25,9 @@ struct LocalOptions {
   Mode mode = Mode::kRefuse;
   /// refusal is the line for the user in kRefuse, without "bastion: " and without a line end. In
   /// kMenu it is unused.
-  std::string refusal;
+  std::string refusal = {};
   /// bastion_name is how the user reaches us, for the help lines ("bastion.corp"); may be empty.
-  std::string bastion_name;
+  std::string bastion_name = {};
   /// direct_tcpip makes direct-tcpip opens reach LocalEvents::open_tcp (ProxyJump); without it they
   /// are refused, in kRefuse with `refusal`.
   bool direct_tcpip = true;

@@ -13,10 +13,10 @@ import tempfile
 
 import pytest
 
-from conftest import client_of, make_policy
 from support import keys, process
 from support.bastion import Bastion, target_entry
 from support.clients import Client
+from support.fixtures import client_of, make_policy
 from support.pairwise import pairs, product
 from support.targets import LOGIN, negotiated
 

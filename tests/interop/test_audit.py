@@ -3,8 +3,8 @@
 import json
 import re
 
-from conftest import make_policy
 from support import process
+from support.fixtures import make_policy
 
 STRICT = "kex-strict-s-v00@openssh.com"
 

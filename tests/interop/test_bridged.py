@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from support import process
+from support.fixtures import client_of
 from support.process import Service, run
 from support.targets import LOGIN
 from support.wire import connect
@@ -397,8 +398,6 @@ def test_rekeying_by_the_target_alone(alice, lab):
 
 
 def test_rekeying_by_the_bastion_on_both_legs(lab, make_bastion, tmp_path):
-    from conftest import client_of
-
     client = client_of(make_bastion(service={"rekey": {"bytes": "64KiB"}}), tmp_path, lab.alice)
     done = client.ssh("-v", DESTINATION, "cat", input=REKEY_DATA, timeout=120)
     assert done.out == REKEY_DATA, done

@@ -5,8 +5,8 @@ import os
 import pathlib
 import signal
 
-from conftest import client_of
 from support import process
+from support.fixtures import client_of
 from support.targets import LOGIN
 from support.wire import connect
 

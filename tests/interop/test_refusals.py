@@ -7,8 +7,8 @@ import warnings
 
 import pytest
 
-from conftest import client_of, make_policy
 from support import keys
+from support.fixtures import client_of, make_policy
 from support.targets import LOGIN
 from support.wire import connect
 

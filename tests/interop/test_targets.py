@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from conftest import client_of, make_policy
 from support import keys, process
+from support.fixtures import client_of, make_policy
 from support.targets import LOGIN
 
 TARGETS = ["web1", "new1", "drop1", "tiny1", "async1"]

@@ -5,9 +5,9 @@ import tempfile
 
 import pytest
 
-from conftest import client_of, make_policy
 from support import keys
 from support.clients import Client
+from support.fixtures import client_of, make_policy
 from support.sk_agent import PRESENT, VERIFIED, SkAgent, SkKey
 from support.targets import LOGIN
 

@@ -3,6 +3,7 @@
 import pytest
 
 from support import process
+from support.fixtures import client_of, make_policy
 from support.targets import LOGIN
 
 ECHO = "echo $((6 * 7))"
@@ -45,8 +46,6 @@ def test_a_host_of_ssh_config(version, alice):
 
 
 def test_another_port_reaches_another_server(lab, make_bastion, tmp_path):
-    from conftest import client_of, make_policy
-
     policy = make_policy(lab)
     port = lab.targets["new1"].port
     policy["targets"]["web1"]["ports"] = [port]

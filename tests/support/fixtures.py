@@ -83,9 +83,9 @@ def make_policy(lab: Lab) -> dict:
 
 @pytest.fixture(scope="module")
 def bastion(lab, request):
-    """A bastion that the tests of one module share."""
+    """A bastion that the tests of one module share. Its BASTIOND_YAML, if there is one, is added to the settings."""
     folder = lab.folder / request.module.__name__.rsplit(".", 1)[-1]
-    made = Bastion(lab, folder, make_policy(lab), getattr(request.module, "SERVICE", None)).start()
+    made = Bastion(lab, folder, make_policy(lab), getattr(request.module, "BASTIOND_YAML", None)).start()
     yield made
     made.stop()
 

@@ -28,30 +28,15 @@ def u32(number: int) -> bytes:
 
 
 class Raw:
-    """One connection past its key exchange. `received` yields (number, body) and at last END."""
+    """One connection past its key exchange. What paramiko does not need for that comes to `receive`."""
+
+    KEY_EXCHANGE = (20, 21, 30, 31)
 
     def __init__(self, connection: socket.socket, host_key: str | None = None):
         """With a host key file this is the server."""
         self.socket = connection
-        self.transport = paramiko.Transport(connection)
-        self.transport.use_compression(False)
         self.messages: queue.Queue = queue.Queue()
-        if host_key is None:
-            self.transport.start_client(timeout=15)
-        else:
-            self.transport.add_server_key(paramiko.Ed25519Key.from_private_key_file(host_key))
-            ready = threading.Event()
-            self.transport.start_server(event=ready, server=paramiko.ServerInterface())
-            ready.wait(15)
-            assert self.transport.is_active(), self.transport.get_exception()
-
-    @property
-    def session_id(self) -> bytes:
-        return self.transport.session_id
-
-    def take_over(self) -> "Raw":
-        """Paramiko reads on, but what it reads comes here and is not acted upon."""
-
+        self.transport = paramiko.Transport(connection)
         packetizer = self.transport.packetizer
         read = packetizer.read_message
 
@@ -59,15 +44,26 @@ class Raw:
             while True:
                 try:
                     number, message = read()
-                except Exception:
+                except BaseException:
                     self.messages.put(END)
                     raise
-                if number in (20, 21, 30, 31):
+                if number in self.KEY_EXCHANGE:
                     return number, message
                 self.messages.put((number, message.asbytes()[1:]))
 
         packetizer.read_message = read_message
-        return self
+        done = threading.Event()
+        if host_key is None:
+            self.transport.start_client(event=done)
+        else:
+            self.transport.add_server_key(paramiko.Ed25519Key.from_private_key_file(host_key))
+            self.transport.start_server(event=done, server=paramiko.ServerInterface())
+        done.wait(15)
+        assert self.transport.is_active(), self.transport.get_exception()
+
+    @property
+    def session_id(self) -> bytes:
+        return self.transport.session_id
 
     def send(self, number: int, body: bytes = b"") -> None:
         message = paramiko.Message()
@@ -103,11 +99,31 @@ class Raw:
 
 def connect(port: int) -> Raw:
     """A user's connection, past its key exchange and before authentication."""
-    raw = Raw.__new__(Raw)
-    connection = socket.create_connection(("127.0.0.1", port), timeout=15)
-    connection.settimeout(None)
-    raw.__init__(connection)
-    return raw.take_over()
+    return Raw(socket.create_connection(("127.0.0.1", port), timeout=15))
+
+
+def login(port: int, user: str, key_file: str) -> Raw:
+    """A user's connection after authentication by an ed25519 key."""
+    raw = connect(port)
+    key = paramiko.Ed25519Key.from_private_key_file(key_file)
+    raw.send(SERVICE_REQUEST, string("ssh-userauth"))
+    raw.send(USERAUTH_REQUEST, signed_request(raw, user, key))
+    while (got := raw.receive())[0] != USERAUTH_SUCCESS:
+        assert got[0] in (7, SERVICE_ACCEPT, USERAUTH_BANNER), got
+    return raw
+
+
+def signed_request(raw: Raw, user: str, key, *, algorithm: str = "ssh-ed25519", session_id: bytes | None = None) -> bytes:
+    """A publickey request with its signature."""
+    blob = key.asbytes()
+    fields = b"\1" + string(algorithm) + string(blob)
+    head = userauth_request(user, "publickey", fields)
+    data = string(raw.session_id if session_id is None else session_id) + bytes([USERAUTH_REQUEST]) + head
+    return head + string(key.sign_ssh_data(data, algorithm).asbytes())
+
+
+def key_query(user: str, key) -> bytes:
+    return userauth_request(user, "publickey", b"\0" + string("ssh-ed25519") + string(key.asbytes()))
 
 
 def userauth_request(user: str, method: str, fields: bytes = b"", service: str = "ssh-connection") -> bytes:

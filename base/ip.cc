@@ -98,7 +98,7 @@ bool IpAddress::is_special() const {
     const ByteView v4 = octets();
     return v4[0] == 0 || v4[0] == 127 || (v4[0] == 169 && v4[1] == 254) || v4[0] >= 224;
   }
-  constexpr std::array<std::uint8_t, 12> kNat64 = {0, 0x64, 0xff, 0x9b};       // RFC 6052
+  constexpr std::array<std::uint8_t, 12> kNat64 = {0, 0x64, 0xff, 0x9b};            // RFC 6052
   constexpr std::array<std::uint8_t, 6> kLocalNat64 = {0, 0x64, 0xff, 0x9b, 0, 1};  // RFC 8215
   constexpr std::array<std::uint8_t, 12> kV4Compatible = {};  // `::` and ::1, too
   if (equal(all.first(12), kNat64) || equal(all.first(12), kV4Compatible)) {

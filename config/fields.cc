@@ -21,14 +21,10 @@ void FileContext::expected(const YamlNode& at, std::string_view label, std::stri
 
 std::string found_text(const YamlNode& node) {
   switch (node.kind) {
-    case YamlNode::Kind::kNull:
-      return "nothing";
-    case YamlNode::Kind::kScalar:
-      return quoted(node.text);
-    case YamlNode::Kind::kList:
-      return "a list";
-    case YamlNode::Kind::kMap:
-      return "keys and values";
+    case YamlNode::Kind::kNull: return "nothing";
+    case YamlNode::Kind::kScalar: return in_quotes(node.text);
+    case YamlNode::Kind::kList: return "a list";
+    case YamlNode::Kind::kMap: return "keys and values";
   }
   return "something else";
 }
@@ -92,9 +88,8 @@ std::string Fields::label(std::string_view key) const {
 
 const YamlNode* Fields::get(std::string_view key) {
   known_.emplace_back(key);
-  const auto found =
-      std::find_if(node_.members.begin(), node_.members.end(),
-                   [&](const auto& member) { return member.first.text == key; });
+  const auto found = std::find_if(node_.members.begin(), node_.members.end(),
+                                  [&](const auto& member) { return member.first.text == key; });
   return found == node_.members.end() ? nullptr : &found->second;
 }
 
@@ -114,12 +109,11 @@ const YamlNode* Fields::require(std::string_view key, std::string_view what) {
 
 void Fields::later(std::string_view key, std::string_view why) {
   later_.emplace_back(key);
-  const auto found =
-      std::find_if(node_.members.begin(), node_.members.end(),
-                   [&](const auto& member) { return member.first.text == key; });
+  const auto found = std::find_if(node_.members.begin(), node_.members.end(),
+                                  [&](const auto& member) { return member.first.text == key; });
   if (found != node_.members.end()) {
-    file_.error(found->first, label(key) + " is not supported by this version: " +
-                                  std::string(why));
+    file_.error(found->first,
+                label(key) + " is not supported by this version: " + std::string(why));
   }
 }
 
@@ -161,16 +155,15 @@ void Fields::size(std::string_view key, std::uint64_t& out_bytes, std::uint64_t 
   }
   const auto bytes = value->is_scalar() ? parse_size(value->text) : std::nullopt;
   if (!bytes || *bytes < min || *bytes > max) {
-    file_.expected(*value, label(key),
-                   "a size from " + size_text(min) + " to " + size_text(max) +
-                       " (such as 64KiB, 1GiB)");
+    file_.expected(
+        *value, label(key),
+        "a size from " + size_text(min) + " to " + size_text(max) + " (such as 64KiB, 1GiB)");
     return;
   }
   out_bytes = *bytes;
 }
 
-void Fields::count(std::string_view key, std::uint32_t& out, std::uint32_t min,
-                   std::uint32_t max) {
+void Fields::count(std::string_view key, std::uint32_t& out, std::uint32_t min, std::uint32_t max) {
   if (const YamlNode* value = get(key); value != nullptr) {
     if (const auto number = count_of(file_, *value, label(key), min, max)) {
       out = static_cast<std::uint32_t>(*number);
@@ -190,7 +183,7 @@ void Fields::finish() {
       return std::find(names.begin(), names.end(), key.text) != names.end();
     };
     if (!lists(known_) && !lists(later_)) {
-      file_.error(key, "unknown key " + quoted(key.text) +
+      file_.error(key, "unknown key " + in_quotes(key.text) +
                            (where_.empty() ? "" : " in " + where_) +
                            did_you_mean(key.text, known_));
     }

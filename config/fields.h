@@ -80,7 +80,6 @@ std::vector<const YamlNode*> text_items(FileContext& file, const YamlNode& node,
 /// yes, no, on, off, 0 and 1 mean different things to different readers of YAML.
 std::optional<bool> boolean_of(FileContext& file, const YamlNode& node, std::string_view label);
 std::optional<std::uint64_t> count_of(FileContext& file, const YamlNode& node,
-                                      std::string_view label, std::uint64_t min,
-                                      std::uint64_t max);
+                                      std::string_view label, std::uint64_t min, std::uint64_t max);
 
 }  // namespace bastion::config

@@ -104,14 +104,15 @@ FileContents SystemFiles::read(const std::string& path, FileKind kind) const {
     return refuse("it is not a path");
   }
   const std::size_t slash = path.rfind('/');
-  const std::string folder_path =
-      slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const std::string folder_path = slash == std::string::npos ? "."
+                                  : slash == 0               ? "/"
+                                                             : path.substr(0, slash);
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (name.empty() || name == "." || name == "..") {
     return refuse("it is a folder, expected a file");
   }
   const Descriptor folder(open(folder_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  struct stat info {};
+  struct stat info{};
   if (folder.get() < 0 || fstat(folder.get(), &info) != 0) {
     return refuse("cannot open its folder: " + system_error(errno));
   }
@@ -119,8 +120,8 @@ FileContents SystemFiles::read(const std::string& path, FileKind kind) const {
     return refuse(std::move(problem));
   }
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
-  const Descriptor file(
-      openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  const Descriptor file(openat(folder.get(), name.c_str(),
+                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (file.get() < 0) {
     return refuse(errno == ELOOP ? "it is a symbolic link: name the file itself"
                                  : "cannot open it: " + system_error(errno));
@@ -199,7 +200,8 @@ Result<FileBundle> FileBundle::parse(ByteView bytes) {
     }
   }
   if (!in.done() || bundle.files_.size() != count) {
-    return fail(ErrorCode::kMalformed, "a bundle of files that is cut short or has more than files");
+    return fail(ErrorCode::kMalformed,
+                "a bundle of files that is cut short or has more than files");
   }
   return bundle;
 }

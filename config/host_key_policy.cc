@@ -64,8 +64,7 @@ class Records {
     }
   }
   static bool has(const std::vector<ByteView>& keys, ByteView key) {
-    return std::any_of(keys.begin(), keys.end(),
-                       [&](ByteView known) { return equal(known, key); });
+    return std::any_of(keys.begin(), keys.end(), [&](ByteView known) { return equal(known, key); });
   }
 
   // Views into the policy.
@@ -102,14 +101,15 @@ std::string_view certificate_problem(const crypto::Certificate& certificate,
 HostKeyVerdict verify_plain(ByteView key, const Records& records, std::string_view target,
                             std::uint16_t port) {
   if (records.is_revoked(key)) {
-    return {HostKeyStatus::kRevoked, after_host(target, "is revoked (" + named_key(key) + ")."),
-            {}};
+    return {
+        HostKeyStatus::kRevoked, after_host(target, "is revoked (" + named_key(key) + ")."), {}};
   }
   if (records.is_known(key)) {
     return {HostKeyStatus::kOk, {}, {}};
   }
   const std::string cure = "if it is right: host_keys: [\"" + std::string(key_blob_type(key)) +
-                           " " + crypto::base64_encode(key) + "\"] for this target in the policy, " +
+                           " " + crypto::base64_encode(key) +
+                           "\"] for this target in the policy, " +
                            "or in its known_hosts: " + known_hosts_line(target, port, key);
   if (records.keys().empty()) {
     return {HostKeyStatus::kUnknown,
@@ -153,7 +153,8 @@ HostKeyVerdict HostKeyPolicy::verify(ByteView blob, std::string_view target,
   }
   const auto certificate = crypto::Certificate::parse(blob);
   if (!certificate) {
-    return {HostKeyStatus::kUnreadable, after_host(target, "is a certificate that cannot be read."),
+    return {HostKeyStatus::kUnreadable,
+            after_host(target, "is a certificate that cannot be read."),
             {}};
   }
   const Bytes& key = certificate->key.blob();
@@ -193,9 +194,8 @@ std::vector<std::string> HostKeyPolicy::algorithms(std::span<const std::string> 
                : 2;
   };
   std::vector<std::string> sorted(preference.begin(), preference.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [&](const std::string& a, const std::string& b) {
-    return rank(a) < rank(b);
-  });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
   return sorted;
 }
 

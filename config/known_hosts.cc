@@ -199,8 +199,7 @@ bool KnownHosts::covers(const Line& line, const std::string& name) {
   return covered;
 }
 
-std::vector<const KnownHosts::Entry*> KnownHosts::matches(std::string_view host,
-                                                          std::uint16_t port,
+std::vector<const KnownHosts::Entry*> KnownHosts::matches(std::string_view host, std::uint16_t port,
                                                           Marker marker) const {
   const std::string name = host_text(host, port);
   const std::string plain = lower(host);

@@ -37,8 +37,7 @@ class KnownHosts {
   /// matches gives the entries with `marker` whose names cover `host` at `port`, in file order.
   /// `host` is a name or an address as a person would type it. As in OpenSSH, a port other than 22
   /// is looked up as "[host]:port" only, but @cert-authority and @revoked lines also as "host".
-  std::vector<const Entry*> matches(std::string_view host, std::uint16_t port,
-                                    Marker marker) const;
+  std::vector<const Entry*> matches(std::string_view host, std::uint16_t port, Marker marker) const;
 
   std::size_t size() const { return lines_.size(); }
   /// digest covers what the lines say, and neither comments nor blanks.
@@ -63,7 +62,8 @@ class KnownHosts {
 /// known_hosts_line is the line to add for a host: "web1 ssh-ed25519 AAAA…", "[web1]:2222 …".
 std::string known_hosts_line(std::string_view host, std::uint16_t port, ByteView key_blob);
 
-/// key_blob_type is the type name at the start of a key or certificate blob; empty if there is none.
+/// key_blob_type is the type name at the start of a key or certificate blob; empty if there is
+/// none.
 std::string_view key_blob_type(ByteView key_blob);
 /// key_fingerprint: "SHA256:…" of any blob, as ssh-keygen -l prints.
 std::string key_fingerprint(ByteView key_blob);

@@ -140,8 +140,8 @@ CheckReport check_configuration(const FileSource& files, const std::string& path
     report.text += path + ": ok\n" + loaded.value->service.policy + ": ok, policy " +
                    loaded.value->policy->id() + " (" + summary(*loaded.value->policy) + ")\n";
   } else {
-    report.text += counted(loaded.problems.errors.size(), "error") +
-                   ". The running policy is not touched.\n";
+    report.text +=
+        counted(loaded.problems.errors.size(), "error") + ". The running policy is not touched.\n";
   }
   return report;
 }

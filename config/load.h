@@ -40,8 +40,8 @@ struct Loaded {
   explicit operator bool() const { return value.has_value(); }
 };
 
-/// load_configuration reads bastiond.yaml, policy.yaml and every file that they name, and checks all
-/// of it, `tests:` included. Nothing is opened but through `files`; no exception leaves it. To
+/// load_configuration reads bastiond.yaml, policy.yaml and every file that they name, and checks
+/// all of it, `tests:` included. Nothing is opened but through `files`; no exception leaves it. To
 /// collect the files for another process give it CollectingFiles.
 Loaded<Configuration> load_configuration(const FileSource& files, const std::string& path);
 

@@ -34,7 +34,7 @@ struct PolicyLoader {
   const FileSource& files;
   const ServiceConfig& service;
   PolicyData data;
-  std::vector<std::string> user_names;   // as written, also of users with errors
+  std::vector<std::string> user_names;  // as written, also of users with errors
   std::vector<std::string> group_names;
   std::vector<std::string> target_names;
 

@@ -132,9 +132,8 @@ Result<Admission> Policy::admit_key(ByteView plain_key_blob, const IpAddress& pe
     return fail(ErrorCode::kAuth, "the key is nobody's");
   }
   const UserKey& key = *keys_.find(as_text(plain_key_blob))->second.key;
-  if (!key.from.empty() && std::none_of(key.from.begin(), key.from.end(), [&](const Cidr& block) {
-        return block.contains(peer);
-      })) {
+  if (!key.from.empty() && std::none_of(key.from.begin(), key.from.end(),
+                                        [&](const Cidr& block) { return block.contains(peer); })) {
     return fail(ErrorCode::kAuth, "the key may not be used from there");
   }
   Admission admission;
@@ -151,8 +150,7 @@ bool Policy::user_name_fits(const UserName& name, const User& user) const {
   return name.has_target() || name.login == user.name || find_user(name.login) == nullptr;
 }
 
-std::optional<ResolvedTarget> Policy::find_target(std::string_view name,
-                                                  std::uint16_t port) const {
+std::optional<ResolvedTarget> Policy::find_target(std::string_view name, std::uint16_t port) const {
   if (!is_target_name(name)) {
     return std::nullopt;
   }

@@ -42,9 +42,9 @@ struct Admission {
 struct Request {
   const User* user = nullptr;
   const Restrictions* restrictions = nullptr;  // null: none
-  std::string_view login;   // empty for jump
-  std::string_view target;  // as typed
-  std::uint16_t port = 0;   // 0: the target's own
+  std::string_view login;                      // empty for jump
+  std::string_view target;                     // as typed
+  std::uint16_t port = 0;                      // 0: the target's own
   IpAddress peer;
   WallTime now = 0;
   std::string_view bastion;  // our name in hints: "ssh deploy@web1@BASTION"
@@ -53,8 +53,8 @@ struct Request {
 /// ResolvedTarget is a target with its pattern filled in: what to dial and what to expect there.
 struct ResolvedTarget {
   const Target* entry = nullptr;
-  std::string name;              // as in the file, or as typed in lower case for a pattern
-  std::string address;           // for the resolver, where `ip` is empty
+  std::string name;     // as in the file, or as typed in lower case for a pattern
+  std::string address;  // for the resolver, where `ip` is empty
   std::optional<IpAddress> ip;
   std::uint16_t port = 22;
   std::vector<std::string> host_names;  // for HostKeyPolicy: the name and the address
@@ -110,10 +110,11 @@ struct Reachable {
 /// Explanation says which rule decides and why the others do not.
 struct Explanation {
   bool allowed = false;
-  std::string rule;      // that decided; empty: none covers it
-  std::string headline;  // `allowed by rule "x"`, `denied: no rule allows login root here for alice`
+  std::string rule;  // that decided; empty: none covers it
+  std::string
+      headline;  // `allowed by rule "x"`, `denied: no rule allows login root here for alice`
   std::vector<std::pair<std::string, std::string>> rules;  // name, why (not)
-  std::string text() const;  // lines, each ended by '\n'
+  std::string text() const;                                // lines, each ended by '\n'
 };
 
 /// PolicyTest is one line of `tests:`.
@@ -122,7 +123,7 @@ struct PolicyTest {
   std::string login;
   std::string target;
   ActionRequest action;
-  IpAddress from;         // `::` matches no rule that asks for a source
+  IpAddress from;  // `::` matches no rule that asks for a source
   bool expect_allow = false;
   int line = 0;
   int column = 0;
@@ -146,8 +147,8 @@ struct PolicyData {
 /// function of the request; share it by shared_ptr<const Policy>. Every way in goes through it.
 ///
 /// The order of decision: deny rules first, in file order; then the first rule in file order that
-/// covers user, target, login, action and source; what none allows is denied. A deny rule that names
-/// logins denies jump as well where it applies, since no login rule can hold in a tunnel.
+/// covers user, target, login, action and source; what none allows is denied. A deny rule that
+/// names logins denies jump as well where it applies, since no login rule can hold in a tunnel.
 class Policy {
  public:
   explicit Policy(PolicyData data);
@@ -243,8 +244,8 @@ class Policy {
 
   PolicyData data_;
   Index<const User*> users_;
-  Index<KeyOwner> keys_;               // by key blob
-  Index<const Target*> targets_;       // exact ones, by folded name
+  Index<KeyOwner> keys_;                         // by key blob
+  Index<const Target*> targets_;                 // exact ones, by folded name
   Index<std::vector<const Target*>> addresses_;  // exact ones, by canonical address
   std::vector<const Target*> patterns_;
   std::vector<const Rule*> deny_rules_;

@@ -6,9 +6,7 @@
 namespace bastion::config {
 namespace {
 
-std::unexpected<Error> refuse(std::string_view literal) {
-  return fail(ErrorCode::kAuth, literal);
-}
+std::unexpected<Error> refuse(std::string_view literal) { return fail(ErrorCode::kAuth, literal); }
 
 /// source_allowed reads a source-address option: blocks with commas between them. One that cannot
 /// be read, or an empty list, allows nothing.
@@ -81,9 +79,9 @@ Result<Admission> Policy::check_user_certificate(const crypto::Certificate& cert
   if (certificate.type != crypto::CertificateType::kUser) {
     return refuse("it is not a user certificate");
   }
-  const auto ca = std::find_if(
-      data_.user_cas.begin(), data_.user_cas.end(),
-      [&](const UserCa& known) { return known.key == certificate.ca_key; });
+  const auto ca =
+      std::find_if(data_.user_cas.begin(), data_.user_cas.end(),
+                   [&](const UserCa& known) { return known.key == certificate.ca_key; });
   if (ca == data_.user_cas.end()) {
     return refuse("the certificate is of a CA that we do not know");
   }

@@ -25,22 +25,14 @@ void add(proto::Permissions& to, const Allowance& allowance) {
   static const std::vector<proto::ForwardPattern> kAnywhere = {{"*", 0, 65535}};
   static const std::vector<std::string> kAnyPath = {"*"};
   switch (allowance.action) {
-    case Action::kShell:
-      to.shell = true;
-      break;
-    case Action::kExec:
-      to.exec = true;
-      break;
+    case Action::kShell: to.shell = true; break;
+    case Action::kExec: to.exec = true; break;
     case Action::kSubsystem:
       to.every_subsystem = to.every_subsystem || allowance.every;
       append_new(to.subsystems, allowance.names);
       break;
-    case Action::kAgent:
-      to.agent = true;
-      break;
-    case Action::kX11:
-      to.x11 = true;
-      break;
+    case Action::kAgent: to.agent = true; break;
+    case Action::kX11: to.x11 = true; break;
     case Action::kForwardLocal:
       append_new(to.forward_local, allowance.every ? kAnywhere : allowance.forwards);
       break;
@@ -53,30 +45,25 @@ void add(proto::Permissions& to, const Allowance& allowance) {
     case Action::kForwardRemoteSocket:
       append_new(to.forward_remote_sockets, allowance.every ? kAnyPath : allowance.names);
       break;
-    case Action::kJump:
-      break;  // never part of a routed session
+    case Action::kJump: break;  // never part of a routed session
   }
 }
 
 /// withheld: the user's own certificate does not permit the action.
 bool withheld(const Restrictions& restrictions, Action action) {
   switch (action) {
-    case Action::kAgent:
-      return !restrictions.agent;
-    case Action::kX11:
-      return !restrictions.x11;
+    case Action::kAgent: return !restrictions.agent;
+    case Action::kX11: return !restrictions.x11;
     case Action::kForwardLocal:
     case Action::kForwardRemote:
     case Action::kForwardLocalSocket:
-    case Action::kForwardRemoteSocket:
-      return !restrictions.port_forwarding;
+    case Action::kForwardRemoteSocket: return !restrictions.port_forwarding;
     case Action::kJump:
       // No forced command can hold inside a tunnel.
       return !restrictions.port_forwarding || !restrictions.force_command.empty();
     case Action::kShell:
     case Action::kExec:
-    case Action::kSubsystem:
-      return false;
+    case Action::kSubsystem: return false;
   }
   return true;
 }
@@ -114,7 +101,7 @@ std::string login_choice(std::vector<std::string> logins) {
 
 /// host_text is a host as the user asked for it, where it can be shown.
 std::string host_text(std::string_view host) {
-  return is_target_name(host) || IpAddress::parse(host) ? quoted(host) : "of that name";
+  return is_target_name(host) || IpAddress::parse(host) ? in_quotes(host) : "of that name";
 }
 
 Refusal refusal(RefusalReason reason, std::string text, const Rule* rule = nullptr) {
@@ -141,8 +128,7 @@ struct Policy::Compiled {
 };
 
 Policy::Decision Policy::decide(const Request& request, const Target& target,
-                                std::string_view folded_name,
-                                const ActionRequest& action) const {
+                                std::string_view folded_name, const ActionRequest& action) const {
   const User& user = *request.user;
   const auto covers = [&](const Rule& rule) {
     return rule.covers_user(user) && rule.targets.covers(target, folded_name) &&
@@ -298,12 +284,12 @@ std::expected<Grant, Refusal> Policy::grant(const Request& request) const {
   }
   const auto logins = allowed_logins(request, *target->entry, name);
   if (!logins.empty()) {
-    return std::unexpected(refusal(
-        RefusalReason::kLogin,
-        request.user->name + " may not log in as " + std::string(request.login) + " on " +
-            target->name + "; as " +
-            login_choice(logins) + " you may: " + routed_command(request, logins.front(), target->name),
-        compiled.denied_by));
+    return std::unexpected(
+        refusal(RefusalReason::kLogin,
+                request.user->name + " may not log in as " + std::string(request.login) + " on " +
+                    target->name + "; as " + login_choice(logins) +
+                    " you may: " + routed_command(request, logins.front(), target->name),
+                compiled.denied_by));
   }
   if (may_jump(request, *target->entry, name)) {
     return std::unexpected(refusal(RefusalReason::kTunnelOnly,
@@ -344,11 +330,10 @@ std::expected<JumpGrant, Refusal> Policy::jump(const Request& request) const {
     if (!logins.empty()) {
       const Decision decision =
           decide(request, *target.entry, folded(target.name), {Action::kJump, {}});
-      return std::unexpected(
-          refusal(RefusalReason::kJump,
-                  target.name + " is reached by a routed session only; use: " +
-                      routed_command(request, logins.front(), target.name),
-                  decision.rule));
+      return std::unexpected(refusal(RefusalReason::kJump,
+                                     target.name + " is reached by a routed session only; use: " +
+                                         routed_command(request, logins.front(), target.name),
+                                     decision.rule));
     }
   }
   return std::unexpected(no_target(request));

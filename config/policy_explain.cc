@@ -59,12 +59,12 @@ Misses misses_of(const Rule& rule, const Request& request, const ActionRequest& 
   const bool jump = action.action == Action::kJump;
   misses.user = !rule.covers_user(*request.user);
   misses.login = !jump && !rule.covers_login(*request.user, request.login);
-  misses.action = rule.deny ? !rule.denies(action.action)
-                            : std::none_of(rule.allow.begin(), rule.allow.end(),
-                                           [&](const Allowance& allowance) {
-                                             return allowance.covers(action.action,
-                                                                     action.parameter);
-                                           });
+  misses.action =
+      rule.deny
+          ? !rule.denies(action.action)
+          : std::none_of(rule.allow.begin(), rule.allow.end(), [&](const Allowance& allowance) {
+              return allowance.covers(action.action, action.parameter);
+            });
   misses.source = !rule.covers_source(request.peer);
   return misses;
 }
@@ -113,7 +113,7 @@ Explanation Policy::explain(const Request& request, const ActionRequest& action)
     for (const Target& known : data_.targets) {
       names.push_back(known.name);
     }
-    out.headline = "denied: there is no target " + quoted(request.target) +
+    out.headline = "denied: there is no target " + in_quotes(request.target) +
                    did_you_mean(request.target, names);
     return out;
   }
@@ -130,8 +130,10 @@ Explanation Policy::explain(const Request& request, const ActionRequest& action)
     const Misses misses = misses_of(rule, request, action);
     login_is_missing = login_is_missing || (!rule.deny && misses.only_login());
     const bool decided = decision.rule != nullptr && &rule != decision.rule;
-    // Rules after the one that decided are not asked; a deny rule for other people explains nothing.
-    if ((rule.deny && misses.user) || (decided && (misses.none() || rule.line > decision.rule->line))) {
+    // Rules after the one that decided are not asked; a deny rule for other people explains
+    // nothing.
+    if ((rule.deny && misses.user) ||
+        (decided && (misses.none() || rule.line > decision.rule->line))) {
       continue;
     }
     out.rules.emplace_back(rule.name, reason(rule, request, action, misses));
@@ -146,8 +148,8 @@ Explanation Policy::explain(const Request& request, const ActionRequest& action)
   } else {
     const std::string as =
         action.action == Action::kJump ? "" : " as " + std::string(request.login);
-    out.headline = "denied: no rule allows " + action.text() + " to " + user + as + " on " +
-                   target->name;
+    out.headline =
+        "denied: no rule allows " + action.text() + " to " + user + as + " on " + target->name;
   }
   return out;
 }

@@ -49,8 +49,7 @@ void put_known_hosts(Writer& out, const std::shared_ptr<const KnownHosts>& hosts
 
 void put(Writer& out, const Target& target) {
   out.text(target.folded).text(target.address).u32(target.port);
-  put_list(out, target.ports,
-           [&](const PortRange& range) { out.u32(range.min).u32(range.max); });
+  put_list(out, target.ports, [&](const PortRange& range) { out.u32(range.min).u32(range.max); });
   put_list(out, target.labels,
            [&](const auto& label) { out.text(label.first).text(label.second); });
   out.u8(static_cast<std::uint8_t>(target.credential.kind));

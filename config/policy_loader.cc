@@ -16,9 +16,10 @@ class KeyRegister {
     const auto [found, is_new] =
         owners_.emplace(std::string(as_text(key.blob())), Owner{owner, node.line});
     if (!is_new) {
-      file.error(node, "the key " + key.fingerprint() + " of " + owner + " is already " +
-                           (found->second.name == owner ? "there" : "a key of " + found->second.name) +
-                           " (line " + std::to_string(found->second.line) + ")");
+      file.error(node,
+                 "the key " + key.fingerprint() + " of " + owner + " is already " +
+                     (found->second.name == owner ? "there" : "a key of " + found->second.name) +
+                     " (line " + std::to_string(found->second.line) + ")");
     }
   }
 
@@ -51,8 +52,8 @@ std::optional<UserKey> read_user_key(FileContext& file, const YamlNode& node,
   if (!key) {
     return std::nullopt;
   }
-  const bool is_sk = key->type() == crypto::KeyType::kSkEd25519 ||
-                     key->type() == crypto::KeyType::kSkEcdsaP256;
+  const bool is_sk =
+      key->type() == crypto::KeyType::kSkEd25519 || key->type() == crypto::KeyType::kSkEcdsaP256;
   if (!is_sk && (fields.has("touch_required") || fields.has("verify_required"))) {
     file.error(node, label + ": only security keys (sk-...) can ask for a touch or verification");
   }
@@ -69,7 +70,7 @@ void load_user(PolicyLoader& loader, const YamlNode& name, const YamlNode& node,
   }
   User user;
   user.name = name.text;
-  const std::string where = "user " + quoted(name.text);
+  const std::string where = "user " + in_quotes(name.text);
   Fields fields(file, node, where);
   if (const YamlNode* list = fields.get("keys"); list != nullptr) {
     if (!list->is_list()) {
@@ -113,7 +114,7 @@ void read_principals(PolicyLoader& loader, Fields& fields, UserCa& out) {
     if (std::find(loader.user_names.begin(), loader.user_names.end(), *name) ==
         loader.user_names.end()) {
       loader.file.error(user, fields.label("principals_are") + ": there is no user " +
-                                  quoted(*name) + did_you_mean(*name, loader.user_names));
+                                  in_quotes(*name) + did_you_mean(*name, loader.user_names));
     }
     out.principals.emplace(principal.text, *name);
   }
@@ -130,8 +131,7 @@ void load_revoked(PolicyLoader& loader, Fields& fields) {
                              "a fingerprint as ssh-keygen -l prints it");
       }
       revoked->add_fingerprint(item->text);
-    } else if (const auto key =
-                   read_public_key(loader.file, *item, fields.label("revoked_keys"))) {
+    } else if (const auto key = read_public_key(loader.file, *item, fields.label("revoked_keys"))) {
       revoked->add_fingerprint(key->fingerprint());
     }
   }
@@ -159,7 +159,7 @@ std::optional<crypto::PublicKey> read_public_key(FileContext& file, const YamlNo
   auto key = crypto::PublicKey::parse_line(*line);
   if (!key) {
     file.error(node, std::string(label) + ": expected a public key as in a .pub file, found " +
-                         quoted(*line) + ": " + std::string(key.error().text));
+                         in_quotes(*line) + ": " + std::string(key.error().text));
     return std::nullopt;
   }
   return std::move(*key);
@@ -204,7 +204,7 @@ std::vector<std::string> read_env(Fields& fields, std::string_view key) {
     const bool open_ended = literal.size() < name.size();
     for (const std::string_view forbidden : {"LD_", "GIT_", "SSH_"}) {
       if (literal.starts_with(forbidden) || (open_ended && forbidden.starts_with(literal))) {
-        fields.file().error(*item, fields.label(key) + ": " + quoted(name) + " would pass " +
+        fields.file().error(*item, fields.label(key) + ": " + in_quotes(name) + " would pass " +
                                        std::string(forbidden) + "..., which never passes");
         break;
       }
@@ -226,14 +226,14 @@ void load_user_cas(PolicyLoader& loader, const YamlNode& node) {
   for (const auto& [name, value] : members_of(loader, node, "\"user_cas\"")) {
     UserCa ca;
     ca.name = name.text;
-    const std::string where = "user CA " + quoted(name.text);
+    const std::string where = "user CA " + in_quotes(name.text);
     if (!is_account_name(name.text)) {
       loader.file.expected(name, "a user CA's name", "letters, digits, '.', '_' and '-'");
     }
     Fields fields(loader.file, value, where);
     const YamlNode* line = fields.require("key", "the CA's public key");
-    auto key = line == nullptr ? std::nullopt
-                               : read_public_key(loader.file, *line, fields.label("key"));
+    auto key =
+        line == nullptr ? std::nullopt : read_public_key(loader.file, *line, fields.label("key"));
     read_principals(loader, fields, ca);
     fields.finish();
     if (key) {

@@ -9,10 +9,16 @@
 namespace bastion::config {
 namespace {
 
-constexpr std::array<std::string_view, kActionCount> kActionNames = {
-    "shell",         "exec",           "subsystem",            "agent",
-    "x11",           "forward_local",  "forward_remote",       "forward_local_sockets",
-    "forward_remote_sockets", "jump"};
+constexpr std::array<std::string_view, kActionCount> kActionNames = {"shell",
+                                                                     "exec",
+                                                                     "subsystem",
+                                                                     "agent",
+                                                                     "x11",
+                                                                     "forward_local",
+                                                                     "forward_remote",
+                                                                     "forward_local_sockets",
+                                                                     "forward_remote_sockets",
+                                                                     "jump"};
 
 bool covers_forward(const proto::ForwardPattern& pattern, std::string_view destination) {
   const std::size_t colon = destination.rfind(':');
@@ -55,9 +61,9 @@ std::optional<ActionRequest> parse_action(std::string_view text) {
     return std::nullopt;
   }
   request.action = static_cast<Action>(found - kActionNames.begin());
-  const bool takes_parameter = request.action == Action::kSubsystem ||
-                               (request.action >= Action::kForwardLocal &&
-                                request.action <= Action::kForwardRemoteSocket);
+  const bool takes_parameter =
+      request.action == Action::kSubsystem ||
+      (request.action >= Action::kForwardLocal && request.action <= Action::kForwardRemoteSocket);
   if ((colon != text.size() && request.parameter.empty()) ||
       (!request.parameter.empty() && !takes_parameter)) {
     return std::nullopt;
@@ -77,8 +83,7 @@ bool Allowance::covers(Action asked, std::string_view parameter) const {
     return true;
   }
   switch (action) {
-    case Action::kSubsystem:
-      return std::find(names.begin(), names.end(), parameter) != names.end();
+    case Action::kSubsystem: return std::find(names.begin(), names.end(), parameter) != names.end();
     case Action::kForwardLocal:
     case Action::kForwardRemote:
       return std::any_of(forwards.begin(), forwards.end(),
@@ -91,8 +96,7 @@ bool Allowance::covers(Action asked, std::string_view parameter) const {
     case Action::kExec:
     case Action::kAgent:
     case Action::kX11:
-    case Action::kJump:
-      return true;
+    case Action::kJump: return true;
   }
   return false;
 }
@@ -121,18 +125,15 @@ std::string Allowance::text() const {
 
 bool TargetSelector::covers(const Target& target, std::string_view folded_name) const {
   switch (kind) {
-    case Kind::kAll:
-      return true;
+    case Kind::kAll: return true;
     case Kind::kNames:
-      return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-        return glob_match(name, folded_name);
-      });
+      return std::any_of(names.begin(), names.end(),
+                         [&](const std::string& name) { return glob_match(name, folded_name); });
     case Kind::kLabels:
       return std::all_of(labels.begin(), labels.end(), [&](const auto& wanted) {
         const auto found = target.labels.find(wanted.first);
-        return found != target.labels.end() &&
-               std::find(wanted.second.begin(), wanted.second.end(), found->second) !=
-                   wanted.second.end();
+        return found != target.labels.end() && std::find(wanted.second.begin(), wanted.second.end(),
+                                                         found->second) != wanted.second.end();
       });
   }
   return false;
@@ -151,9 +152,8 @@ bool Rule::covers_login(const User& user, std::string_view login) const {
 }
 
 bool Rule::covers_source(const IpAddress& peer) const {
-  return from.empty() ||
-         std::any_of(from.begin(), from.end(),
-                     [&](const Cidr& block) { return block.contains(peer); });
+  return from.empty() || std::any_of(from.begin(), from.end(),
+                                     [&](const Cidr& block) { return block.contains(peer); });
 }
 
 }  // namespace bastion::config

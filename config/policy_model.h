@@ -102,8 +102,8 @@ struct PortRange {
 
 /// Target is one server, or with a glob as its name a family of them.
 struct Target {
-  std::string name;     // as written in the file
-  std::string folded;   // in lower case: what is compared
+  std::string name;    // as written in the file
+  std::string folded;  // in lower case: what is compared
   bool pattern = false;
   std::string address;  // an address, or a DNS name in lower case; may hold "{name}"
   std::uint16_t port = 22;
@@ -134,7 +134,7 @@ std::string forward_text(const proto::ForwardPattern& pattern);
 struct TargetSelector {
   enum class Kind : std::uint8_t { kAll, kNames, kLabels };
   Kind kind = Kind::kAll;
-  std::vector<std::string> names;  // folded names or globs
+  std::vector<std::string> names;                                        // folded names or globs
   std::vector<std::pair<std::string, std::vector<std::string>>> labels;  // each key: one of values
   bool covers(const Target& target, std::string_view folded_name) const;
 };
@@ -149,7 +149,7 @@ struct Rule {
   std::vector<std::string> users;   // sorted
   std::vector<std::string> groups;  // sorted
   TargetSelector targets;
-  bool logins_all = false;  // allow: `logins: all`; deny: also where none are named
+  bool logins_all = false;          // allow: `logins: all`; deny: also where none are named
   std::vector<std::string> logins;  // exact; "{user}" is the user's own name
   std::vector<Cidr> from;           // empty: from anywhere
   std::vector<Allowance> allow;

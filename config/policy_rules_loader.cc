@@ -51,7 +51,7 @@ void read_who(PolicyLoader& loader, Fields& fields, Rule& rule) {
         if (contains(loader.group_names, name)) {
           known = {std::string(kGroupPrefix) + name};
         }
-        file.error(*item, fields.where() + ": there is no user " + quoted(name) +
+        file.error(*item, fields.where() + ": there is no user " + in_quotes(name) +
                               (known.size() == 1 && known.front().starts_with(kGroupPrefix)
                                    ? " (did you mean \"" + known.front() + "\"?)"
                                    : did_you_mean(name, known)));
@@ -61,7 +61,7 @@ void read_who(PolicyLoader& loader, Fields& fields, Rule& rule) {
     }
     const std::string group = name.substr(kGroupPrefix.size());
     if (!contains(loader.group_names, group)) {
-      file.error(*item, fields.where() + ": no user is in group " + quoted(group) +
+      file.error(*item, fields.where() + ": no user is in group " + in_quotes(group) +
                             did_you_mean(group, loader.group_names));
     }
     rule.groups.push_back(group);
@@ -125,7 +125,7 @@ void read_targets(PolicyLoader& loader, Fields& fields, Rule& rule) {
   for (const YamlNode* item : text_items(file, *node, fields.label("targets"), "target names")) {
     const std::string name = folded(item->text);
     if (!names_a_target(loader, name)) {
-      file.error(*item, fields.where() + ": there is no target " + quoted(item->text) +
+      file.error(*item, fields.where() + ": there is no target " + in_quotes(item->text) +
                             did_you_mean(item->text, loader.target_names));
     }
     rule.targets.names.push_back(name);
@@ -171,9 +171,8 @@ std::optional<proto::ForwardPattern> parse_forward(std::string_view text) {
   } else if (pattern.host.find(':') != std::string::npos) {
     return std::nullopt;
   }
-  const bool good_host =
-      pattern.host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-:*?") ==
-      std::string::npos;
+  const bool good_host = pattern.host.find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyz0123456789._-:*?") == std::string::npos;
   const std::string_view ports = text.substr(colon + 1);
   if (ports == "*") {
     return good_host ? std::optional(pattern) : std::nullopt;
@@ -228,10 +227,11 @@ void read_allowance(PolicyLoader& loader, Fields& fields, const YamlNode& item, 
     return;
   }
   const YamlNode& name = with_parameters ? item.members.front().first : item;
-  const auto action = name.text.find(':') == name.text.npos ? parse_action(name.text) : std::nullopt;
+  const auto action =
+      name.text.find(':') == name.text.npos ? parse_action(name.text) : std::nullopt;
   if (!action) {
     const bool is_pty = name.text == "pty";
-    file.error(name, fields.label("allow") + ": unknown action " + quoted(name.text) +
+    file.error(name, fields.label("allow") + ": unknown action " + in_quotes(name.text) +
                          (is_pty ? " (a pty comes with shell and exec; \"pty: false\" in the rule "
                                    "withholds it)"
                                  : did_you_mean(name.text, action_names())));
@@ -249,7 +249,7 @@ void read_allowance(PolicyLoader& loader, Fields& fields, const YamlNode& item, 
               (allowance.action >= Action::kForwardLocal && allowance.action < Action::kJump))) {
     read_parameters(fields, item.members.front().second, allowance);
   } else {
-    file.error(name, fields.label("allow") + ": " + quoted(name.text) + " takes no parameters" +
+    file.error(name, fields.label("allow") + ": " + in_quotes(name.text) + " takes no parameters" +
                          (allowance.action == Action::kExec
                               ? " in this version: a list of commands would not be kept"
                               : ""));
@@ -303,10 +303,11 @@ void read_deny(PolicyLoader& loader, Fields& fields, Rule& rule) {
     if (action && action->parameter.empty()) {
       rule.denied.add(action->action);
     } else if (action && item->text == "sftp") {
-      file.error(*item, label + ": sftp cannot be denied by itself; deny subsystem, which is all "
-                                "of them, and know that exec moves files, too");
+      file.error(*item, label +
+                            ": sftp cannot be denied by itself; deny subsystem, which is all "
+                            "of them, and know that exec moves files, too");
     } else {
-      file.error(*item, label + ": unknown action " + quoted(item->text) +
+      file.error(*item, label + ": unknown action " + in_quotes(item->text) +
                             did_you_mean(item->text, action_names()));
     }
   }
@@ -340,9 +341,10 @@ void read_later(Fields& fields) {
   }
   for (const YamlNode* item : fields.texts("require", "factors")) {
     if (item->text != "key") {
-      file.error(*item, fields.label("require") + ": only \"key\" is available in this version, "
-                                                  "found " +
-                            quoted(item->text));
+      file.error(*item, fields.label("require") +
+                            ": only \"key\" is available in this version, "
+                            "found " +
+                            in_quotes(item->text));
     }
   }
   fields.later("force_command", "a user certificate's force-command is honoured");
@@ -383,17 +385,18 @@ void load_rule(PolicyLoader& loader, const YamlNode& node, std::size_t number,
   rule.line = node.line;
   rule.name = "#" + std::to_string(number);
   if (node.is_map()) {
-    const auto name = std::find_if(node.members.begin(), node.members.end(), [](const auto& member) {
-      return member.first.text == "name" && is_account_name(member.second.text);
-    });
+    const auto name =
+        std::find_if(node.members.begin(), node.members.end(), [](const auto& member) {
+          return member.first.text == "name" && is_account_name(member.second.text);
+        });
     rule.name = name == node.members.end() ? rule.name : name->second.text;
   }
-  Fields fields(file, node, "rule " + quoted(rule.name));
+  Fields fields(file, node, "rule " + in_quotes(rule.name));
   if (const YamlNode* name = fields.require("name", "a name")) {
     if (!name->is_scalar() || !is_account_name(name->text)) {
       file.expected(*name, fields.label("name"), "letters, digits, '.', '_' and '-'");
     } else if (const auto [first, is_new] = lines.emplace(name->text, name->line); !is_new) {
-      file.error(*name, "a rule " + quoted(name->text) + " is in line " +
+      file.error(*name, "a rule " + in_quotes(name->text) + " is in line " +
                             std::to_string(first->second) + " already");
     }
   }
@@ -460,7 +463,7 @@ void load_tests(PolicyLoader& loader, const YamlNode& node) {
     fields.text("as", test.login);
     fields.text("target", test.target);
     if (item.is_map() && !contains(loader.user_names, test.user)) {
-      file.error(item, fields.where() + ": there is no user " + quoted(test.user) +
+      file.error(item, fields.where() + ": there is no user " + in_quotes(test.user) +
                            did_you_mean(test.user, loader.user_names));
     }
     if (const YamlNode* action = fields.require("do", "an action")) {

@@ -43,7 +43,7 @@ std::string read_address(FileContext& file, Fields& fields, const Target& target
   if (!target.pattern) {
     if (place != address.npos) {
       file.error(*node, label + ": {name} stands for a part of a pattern's name, and " +
-                            quoted(target.name) + " is no pattern");
+                            in_quotes(target.name) + " is no pattern");
     } else if (!IpAddress::parse(address) && !is_dns_name(address)) {
       file.expected(*node, label, "an IP address or a DNS name");
     }
@@ -58,7 +58,7 @@ std::string read_address(FileContext& file, Fields& fields, const Target& target
                   "a DNS name with {name} in it, such as \"{name}.db.internal\"; every name of a "
                   "pattern has its own address");
   } else if (address == kNamePlace && target.name.find_first_not_of("*?") == target.name.npos) {
-    file.error(*node, label + ": the pattern " + quoted(target.name) +
+    file.error(*node, label + ": the pattern " + in_quotes(target.name) +
                           " with this address would reach every host that anybody names");
   }
   return address;
@@ -74,9 +74,8 @@ void read_ports(Fields& fields, std::vector<PortRange>& out) {
        text_items(fields.file(), *node, fields.label("ports"), "ports or ranges of ports")) {
     const std::size_t dash = item->text.find('-');
     const auto min = parse_port(std::string_view(item->text).substr(0, dash));
-    const auto max = dash == std::string::npos
-                         ? min
-                         : parse_port(std::string_view(item->text).substr(dash + 1));
+    const auto max =
+        dash == std::string::npos ? min : parse_port(std::string_view(item->text).substr(dash + 1));
     if (!min || !max || *min == 0 || *max < *min) {
       fields.file().expected(*item, fields.label("ports"), "a port, or a range such as 2200-2299");
       continue;
@@ -158,8 +157,8 @@ std::shared_ptr<const KnownHosts> read_known_hosts(PolicyLoader& loader, Fields&
     return nullptr;
   }
   if (parsed->size() == 0) {
-    loader.file.warning(*node, label + ": " + named->path +
-                                   " knows no host, so no connection will be made by it");
+    loader.file.warning(
+        *node, label + ": " + named->path + " knows no host, so no connection will be made by it");
   }
   out_path = named->path;
   return std::make_shared<const KnownHosts>(std::move(*parsed));
@@ -220,7 +219,7 @@ void check_target_name(PolicyLoader& loader, const YamlNode& name) {
     loader.file.expected(name, "a target's name",
                          "at most 64 letters, digits, '.', '_' and '-', or a glob of them");
   } else if (digits) {
-    loader.file.error(name, "a target's name of digits alone (" + quoted(name.text) +
+    loader.file.error(name, "a target's name of digits alone (" + in_quotes(name.text) +
                                 ") would be read as a port");
   }
 }
@@ -234,7 +233,7 @@ void load_target(PolicyLoader& loader, const Defaults& defaults, const YamlNode&
   target.name = name.text;
   target.folded = folded(name.text);
   target.pattern = is_glob(name.text);
-  Fields fields(file, node, "target " + quoted(name.text));
+  Fields fields(file, node, "target " + in_quotes(name.text));
   target.address = read_address(file, fields, target);
   Defaults own = defaults;
   const std::size_t num_errors = file.problems.errors.size();
@@ -248,20 +247,20 @@ void load_target(PolicyLoader& loader, const Defaults& defaults, const YamlNode&
   target.known_hosts_file = std::move(own.known_hosts_file);
   for (const YamlNode* item : fields.texts("legacy", "algorithm names")) {
     if (!is_algorithm(item->text)) {
-      file.error(*item, fields.label("legacy") + ": " + quoted(item->text) +
+      file.error(*item, fields.label("legacy") + ": " + in_quotes(item->text) +
                             " is not an algorithm of this version");
     }
     target.legacy.push_back(item->text);
   }
   fields.finish();
   if (common_is_good && target.host_keys.empty()) {
-    file.error(name, "target " + quoted(name.text) +
+    file.error(name, "target " + in_quotes(name.text) +
                          " has nothing to know its host by: give it host_keys, host_ca or "
                          "known_hosts, or put one into target_defaults");
   }
   if (common_is_good && target.credential.kind == Credential::Kind::kCertificate &&
       loader.service.user_ca.empty()) {
-    file.error(name, "target " + quoted(name.text) +
+    file.error(name, "target " + in_quotes(name.text) +
                          " is logged in to by certificate, and the service has no user_ca to sign "
                          "it; set user_ca, or give the target a key_file");
   }
@@ -290,7 +289,7 @@ void load_targets(PolicyLoader& loader, const YamlNode* defaults_node, const Yam
   for (const auto& [name, node] : targets->members) {
     const auto [first, is_new] = lines.emplace(folded(name.text), name.line);
     if (!is_new) {
-      loader.file.error(name, "target " + quoted(name.text) +
+      loader.file.error(name, "target " + in_quotes(name.text) +
                                   " differs only in case from the one in line " +
                                   std::to_string(first->second));
     }

@@ -172,9 +172,10 @@ void print_target(Printer& out, const Target& target) {
                            : std::to_string(range.min) + "-" + std::to_string(range.max);
               }));
   out.pair_if(2, "labels", labels(target.labels));
-  out.pair(2, "credential", target.credential.kind == Credential::Kind::kCertificate
-                                ? "certificate"
-                                : "{key_file: " + scalar(target.credential.key_file) + "}");
+  out.pair(2, "credential",
+           target.credential.kind == Credential::Kind::kCertificate
+               ? "certificate"
+               : "{key_file: " + scalar(target.credential.key_file) + "}");
   out.pair_if(2, "host_keys", keys(target.host_keys.pins));
   out.pair_if(2, "host_ca", keys(target.host_keys.cas));
   if (target.host_keys.known_hosts != nullptr) {
@@ -197,12 +198,9 @@ std::string allowance_text(const Allowance& allowance) {
 
 std::string selector_text(const TargetSelector& selector) {
   switch (selector.kind) {
-    case TargetSelector::Kind::kAll:
-      return "all";
-    case TargetSelector::Kind::kNames:
-      return texts(selector.names);
-    case TargetSelector::Kind::kLabels:
-      break;
+    case TargetSelector::Kind::kAll: return "all";
+    case TargetSelector::Kind::kNames: return texts(selector.names);
+    case TargetSelector::Kind::kLabels: break;
   }
   std::string out = "{";
   for (const auto& [key, values] : selector.labels) {
@@ -252,8 +250,9 @@ void print_user_ca(Printer& out, const UserCa& ca) {
 void print_policy(Printer& out, const Policy& policy) {
   const PolicyData& data = policy.data();
   out.line(0, "# " + data.path + ", policy " + policy.id());
-  const auto section = [&](std::string_view key, const auto& items, auto print) {
-    out.line(0, std::string(key) + ":");
+  const auto section = [&](std::string_view key, const auto& items, auto print,
+                           std::string_view none = "{}") {
+    out.line(0, std::string(key) + ":" + (items.empty() ? " " + std::string(none) : ""));
     for (const auto& item : items) {
       print(out, item);
     }
@@ -267,7 +266,7 @@ void print_policy(Printer& out, const Policy& policy) {
     out.pair(0, "revoked_keys", texts({revoked.begin(), revoked.end()}));
   }
   section("targets", data.targets, print_target);
-  section("rules", data.rules, print_rule);
+  section("rules", data.rules, print_rule, "[]");
 }
 
 }  // namespace

@@ -34,15 +34,16 @@ void read_listen(Fields& fields, ServiceConfig& out) {
     out.listen = {*Endpoint::parse("0.0.0.0:22"), *Endpoint::parse("[::]:22")};
     return;
   }
-  for (const YamlNode* item : text_items(fields.file(), *node, fields.label("listen"),
-                                         "addresses with ports")) {
+  for (const YamlNode* item :
+       text_items(fields.file(), *node, fields.label("listen"), "addresses with ports")) {
     const auto endpoint = read_endpoint(fields.file(), *item, fields.label("listen"));
     if (!endpoint) {
       continue;
     }
     if (endpoint->port != 0 &&
         std::find(out.listen.begin(), out.listen.end(), *endpoint) != out.listen.end()) {
-      fields.file().error(*item, fields.label("listen") + ": " + quoted(item->text) + " stands twice");
+      fields.file().error(*item,
+                          fields.label("listen") + ": " + in_quotes(item->text) + " stands twice");
       continue;
     }
     out.listen.push_back(*endpoint);
@@ -119,8 +120,8 @@ void read_host_certificates(Fields& fields, const FileSource& files, ServiceConf
     const auto certificate = blob ? crypto::Certificate::parse(*blob)
                                   : Result<crypto::Certificate>(std::unexpected(blob.error()));
     if (!certificate) {
-      file.error(*item, label + ": " + named->path + " is not a certificate: " +
-                            std::string(certificate.error().text));
+      file.error(*item, label + ": " + named->path +
+                            " is not a certificate: " + std::string(certificate.error().text));
       continue;
     }
     if (const auto problem = host_certificate_problem(*certificate); !problem.empty()) {
@@ -128,9 +129,8 @@ void read_host_certificates(Fields& fields, const FileSource& files, ServiceConf
       continue;
     }
     const auto owner = std::find_if(
-        keys.host_keys.begin(), keys.host_keys.end(), [&](const HostKeyPair& pair) {
-          return pair.key.public_key() == certificate->key;
-        });
+        keys.host_keys.begin(), keys.host_keys.end(),
+        [&](const HostKeyPair& pair) { return pair.key.public_key() == certificate->key; });
     if (owner == keys.host_keys.end()) {
       file.error(*item, label + ": " + named->path + " belongs to none of host_keys");
       continue;
@@ -148,15 +148,14 @@ void read_user_ca(Fields& fields, const FileSource& files, ServiceConfig& out, S
   FileContext& file = fields.file();
   // Kept though the file may be wrong, so that the policy is not blamed for a CA that is missing.
   out.user_ca = node->text;
-  const auto named =
-      read_named(file, files, *node, fields.label("user_ca"), FileKind::kPrivateKey);
+  const auto named = read_named(file, files, *node, fields.label("user_ca"), FileKind::kPrivateKey);
   if (!named) {
     return;
   }
   auto key = crypto::PrivateKey::parse_openssh(named->contents);
   if (!key) {
-    file.error(*node, fields.label("user_ca") + ": " + named->path + ": " +
-                          std::string(key.error().text));
+    file.error(*node,
+               fields.label("user_ca") + ": " + named->path + ": " + std::string(key.error().text));
     return;
   }
   out.user_ca = named->path;
@@ -196,10 +195,10 @@ void read_algorithm_list(Fields& fields, std::string_view key, bool (*is_known)(
   FileContext& file = fields.file();
   for (const YamlNode* item : text_items(file, *node, fields.label(key), "algorithm names")) {
     if (!is_known(item->text)) {
-      file.error(*item, fields.label(key) + ": " + quoted(item->text) +
+      file.error(*item, fields.label(key) + ": " + in_quotes(item->text) +
                             " is not an algorithm of this version");
     } else if (std::find(out.begin(), out.end(), item->text) != out.end()) {
-      file.error(*item, fields.label(key) + ": " + quoted(item->text) + " stands twice");
+      file.error(*item, fields.label(key) + ": " + in_quotes(item->text) + " stands twice");
     } else {
       out.push_back(item->text);
     }
@@ -271,11 +270,13 @@ void read_limits(Fields& fields, ServiceLimits& out) {
   if (out.first_factor_ms > out.login_grace_ms) {
     fields.file().error(*node, "\"first_factor\" of limits (" + duration_text(out.first_factor_ms) +
                                    ") is longer than \"login_grace\" (" +
-                                   duration_text(out.login_grace_ms) + "), which is the time for all factors");
+                                   duration_text(out.login_grace_ms) +
+                                   "), which is the time for all factors");
   }
   if (out.session_channels_per_session > out.channels_per_session) {
-    fields.file().error(*node, "\"session_channels_per_session\" of limits is more than "
-                               "\"channels_per_session\", which counts them, too");
+    fields.file().error(*node,
+                        "\"session_channels_per_session\" of limits is more than "
+                        "\"channels_per_session\", which counts them, too");
   }
 }
 

@@ -85,7 +85,7 @@ std::string folded(std::string_view text) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text.substr(0, kWordBytesMax)) {
     out += c >= 0x20 && c < 0x7f && c != '"' ? c : '?';

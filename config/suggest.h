@@ -25,8 +25,8 @@ std::string join(std::span<const std::string> words, std::string_view last = ", 
 /// folded is the text with A-Z in lower case.
 std::string folded(std::string_view text);
 
-/// quoted puts text that a person or a peer wrote between quotes, cut at 64 bytes, with whatever is
-/// not printable ASCII replaced by `?`: safe for terminals and logs.
-std::string quoted(std::string_view text);
+/// in_quotes puts text that a person or a peer wrote between quotes, cut at 64 bytes, with whatever
+/// is not printable ASCII replaced by `?`: safe for terminals and logs.
+std::string in_quotes(std::string_view text);
 
 }  // namespace bastion::config

@@ -33,9 +33,9 @@ struct UserName {
 ///
 /// Each name is 1 to 64 bytes of letters, digits, `.`, `_` and `-`, and begins with a letter, a
 /// digit or `_`: so none is an option, a path, a pattern or an expansion to anything that gets to
-/// see it. Identities and logins before an `@` may hold one more `@` (alice@corp.example+root@web1).
-/// A name without a target may hold `\` too (Windows: CORP\alice), since nobody acts on it.
-/// Ports are 1 to 65535 without a leading zero.
+/// see it. Identities and logins before an `@` may hold one more `@`
+/// (alice@corp.example+root@web1). A name without a target may hold `\` too (Windows: CORP\alice),
+/// since nobody acts on it. Ports are 1 to 65535 without a leading zero.
 ///
 /// Error: kMalformed with a constant text; nothing is allocated.
 Result<UserName> parse_user_name(std::string_view text);

@@ -21,7 +21,8 @@ constexpr std::uint64_t kDurationMsMax = std::uint64_t{3650} * 86'400'000;
 constexpr std::uint64_t kSizeBytesMax = std::uint64_t{1} << 50;
 
 template <std::size_t N>
-std::optional<std::uint64_t> parse_with_unit(std::string_view text, const std::array<Unit, N>& units,
+std::optional<std::uint64_t> parse_with_unit(std::string_view text,
+                                             const std::array<Unit, N>& units,
                                              std::uint64_t value_max) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   const auto count = parse_count(text.substr(0, digits));

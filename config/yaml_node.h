@@ -19,10 +19,10 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   int line = 0;
   int column = 0;
-  bool plain = false;  // a scalar without quotes
-  std::string text;    // of a scalar
-  std::vector<YamlNode> items;                          // of a list
-  std::vector<std::pair<YamlNode, YamlNode>> members;   // of a map, in file order; keys are scalars
+  bool plain = false;                                  // a scalar without quotes
+  std::string text;                                    // of a scalar
+  std::vector<YamlNode> items;                         // of a list
+  std::vector<std::pair<YamlNode, YamlNode>> members;  // of a map, in file order; keys are scalars
 
   bool is_scalar() const { return kind == Kind::kScalar; }
   bool is_list() const { return kind == Kind::kList; }
@@ -36,8 +36,8 @@ inline constexpr std::size_t kYamlNodesMax = 1'000'000;
 
 /// parse_yaml reads the one document of a file, which must be a map at its top. Refused, each with
 /// its place: what is not YAML or not UTF-8, several documents, duplicate keys, keys that are no
-/// scalars, anchors and aliases (a few of which can stand for gigabytes), merge keys, tags, and what
-/// is beyond the limits above. It stops at the first such problem. No exception leaves it.
+/// scalars, anchors and aliases (a few of which can stand for gigabytes), merge keys, tags, and
+/// what is beyond the limits above. It stops at the first such problem. No exception leaves it.
 std::optional<YamlNode> parse_yaml(std::string_view text, const std::string& file,
                                    Problems& problems);
 

@@ -142,7 +142,7 @@ class TreeBuilder final : public YAML::EventHandler {
     const auto [first, is_new] = map.lines_of_keys.emplace(key.text, key.line);
     if (!is_new) {
       throw Refused{key.line, key.column,
-                    "the key " + quoted(key.text) + " stands twice; first in line " +
+                    "the key " + in_quotes(key.text) + " stands twice; first in line " +
                         std::to_string(first->second)};
     }
   }
@@ -188,8 +188,7 @@ void check_bytes(std::string_view text) {
     const char c = text.front();
     const bool control = static_cast<std::uint8_t>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
     if (len == 0 || control || c == 0x7f) {
-      throw Refused{line, column,
-                    len == 0 ? "a byte that is not UTF-8" : "a control character"};
+      throw Refused{line, column, len == 0 ? "a byte that is not UTF-8" : "a control character"};
     }
     column = c == '\n' ? 1 : column + 1;
     line += c == '\n' ? 1 : 0;

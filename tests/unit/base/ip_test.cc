@@ -98,7 +98,8 @@ TEST(Cidr, RefusesWhatIsNotOneBlock) {
 }
 
 TEST(Endpoint, IsAnAddressAndAPort) {
-  for (const std::string_view text : {"0.0.0.0:22", "[::]:22", "127.0.0.1:0", "[2001:db8::1]:65535"}) {
+  for (const std::string_view text :
+       {"0.0.0.0:22", "[::]:22", "127.0.0.1:0", "[2001:db8::1]:65535"}) {
     ASSERT_TRUE(Endpoint::parse(text).has_value()) << text;
     EXPECT_EQ(Endpoint::parse(text)->text(), text);
   }
@@ -111,8 +112,9 @@ TEST(Endpoint, IsAnAddressAndAPort) {
 
 TEST(IpAddress, SpecialAddressesAreThoseOfNoOtherHost) {
   for (const std::string_view special :
-       {"0.1.2.3", "127.0.0.1", "169.254.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::",
-        "::1", "fe80::1", "febf::1", "ff02::1", "64:ff9b::7f00:1", "2002:7f00:1::1", "::127.0.0.1"}) {
+       {"0.1.2.3", "127.0.0.1", "169.254.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1", "febf::1", "ff02::1", "64:ff9b::7f00:1", "2002:7f00:1::1",
+        "::127.0.0.1"}) {
     EXPECT_TRUE(IpAddress::parse(special)->is_special()) << special;
   }
   for (const std::string_view ordinary :

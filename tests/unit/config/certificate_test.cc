@@ -61,9 +61,18 @@ TEST_F(UserCertificate, StandsForTheUserThatItNames) {
 }
 
 TEST_F(UserCertificate, sec_012_PrincipalsAreWholeWords) {
-  for (const std::vector<std::string>& principals : std::vector<std::vector<std::string>>{
-           {}, {""}, {"*"}, {"alice,bob"}, {"ALICE"}, {"alic"}, {"alicee"}, {"a*"}, {" alice"},
-           {std::string("alice\0", 6)}, {"root"}}) {
+  for (const std::vector<std::string>& principals :
+       std::vector<std::vector<std::string>>{{},
+                                             {""},
+                                             {"*"},
+                                             {"alice,bob"},
+                                             {"ALICE"},
+                                             {"alic"},
+                                             {"alicee"},
+                                             {"a*"},
+                                             {" alice"},
+                                             {std::string("alice\0", 6)},
+                                             {"root"}}) {
     request.principals = principals;
     EXPECT_FALSE(check().has_value());
   }
@@ -124,9 +133,9 @@ TEST_F(UserCertificate, ExtensionsGiveAndTheirAbsenceTakes) {
   const auto none = check()->restrictions;
   EXPECT_FALSE(none.pty || none.agent || none.x11 || none.port_forwarding);
   EXPECT_TRUE(none.touch_required);
-  request.extensions = {flag("permit-X11-forwarding"),   flag("permit-agent-forwarding"),
-                        flag("permit-port-forwarding"),  flag("permit-pty"),
-                        flag("no-touch-required"),       flag("something@example.com")};
+  request.extensions = {flag("permit-X11-forwarding"),  flag("permit-agent-forwarding"),
+                        flag("permit-port-forwarding"), flag("permit-pty"),
+                        flag("no-touch-required"),      flag("something@example.com")};
   const auto all = check()->restrictions;
   EXPECT_TRUE(all.pty && all.agent && all.x11 && all.port_forwarding);
   EXPECT_FALSE(all.touch_required);
@@ -139,9 +148,13 @@ TEST_F(UserCertificate, CriticalOptionsAreKeptOrRefuse) {
   EXPECT_EQ(admission->restrictions.force_command, "uptime");
   EXPECT_TRUE(admission->restrictions.verify_required);
   for (const crypto::CertificateOption& bad : std::vector<crypto::CertificateOption>{
-           flag("unknown"), flag("unknown@example.com"), text_option("force-command", ""),
-           flag("force-command"), {"force-command", {0, 0, 0, 9, 'x'}},
-           {"force-command", {0, 0, 0, 1, 'x', 'y'}}, text_option("verify-required", "x"),
+           flag("unknown"),
+           flag("unknown@example.com"),
+           text_option("force-command", ""),
+           flag("force-command"),
+           {"force-command", {0, 0, 0, 9, 'x'}},
+           {"force-command", {0, 0, 0, 1, 'x', 'y'}},
+           text_option("verify-required", "x"),
            text_option("force-command", std::string_view("a\0b", 3))}) {
     request.critical_options = {bad};
     EXPECT_FALSE(check().has_value()) << bad.name;
@@ -188,23 +201,26 @@ TEST(PlainKey, SecurityKeysSayWhatTheyAskFor) {
   ASSERT_TRUE(plain.has_value());
   EXPECT_TRUE(plain->restrictions.touch_required);
   EXPECT_FALSE(plain->restrictions.verify_required);
-  EXPECT_FALSE(load(", touch_required: false")->admit_key(blob.view(), {})->restrictions.touch_required);
-  EXPECT_TRUE(load(", verify_required: true")->admit_key(blob.view(), {})->restrictions.verify_required);
+  EXPECT_FALSE(
+      load(", touch_required: false")->admit_key(blob.view(), {})->restrictions.touch_required);
+  EXPECT_TRUE(
+      load(", verify_required: true")->admit_key(blob.view(), {})->restrictions.verify_required);
 }
 
 TEST(PrincipalMap, NamesTheMappedUserOnly) {
   const auto ca = *crypto::PrivateKey::generate(crypto::KeyType::kEd25519);
-  const auto policy = must_load("users: {alice: {}, bob: {}}\nuser_cas: {m: {key: \"" +
-                                ca.public_key().line() +
-                                "\", principals_are: {web-team: alice}}}\ntargets: {}\nrules: []\n");
+  const auto policy =
+      must_load("users: {alice: {}, bob: {}}\nuser_cas: {m: {key: \"" + ca.public_key().line() +
+                "\", principals_are: {web-team: alice}}}\ntargets: {}\nrules: []\n");
   crypto::CertificateRequest request;
   request.key = public_key(40);
   request.valid_before = UINT64_MAX;
   const auto user = [&](std::string principal) -> std::string {
     request.principals = {std::move(principal)};
-    const auto admission = policy->check_user_certificate(
-        *crypto::Certificate::parse(*crypto::sign_certificate(request, ca, crypto::system_random())),
-        kNow, {});
+    const auto admission =
+        policy->check_user_certificate(*crypto::Certificate::parse(*crypto::sign_certificate(
+                                           request, ca, crypto::system_random())),
+                                       kNow, {});
     return admission ? admission->user->name : "nobody";
   };
   EXPECT_EQ(user("web-team"), "alice");

@@ -183,8 +183,8 @@ TEST_F(HostCertificate, RevokedKeysAndCasAreRefused) {
 }
 
 TEST(HostKeyPolicy, AsksFirstForWhatIsOnRecord) {
-  const std::vector<std::string> preference = {
-      "ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"};
+  const std::vector<std::string> preference = {"ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519",
+                                               "rsa-sha2-512", "rsa-sha2-256"};
   HostKeyPolicy policy;
   policy.pins = {public_key(1)};
   EXPECT_EQ(policy.algorithms(preference, kNames, 22),

@@ -109,14 +109,28 @@ TEST(KnownHosts, KeysOfTypesThatWeDoNotSpeakAreKept) {
 TEST(sec_082_KnownHosts, ALineThatCannotBeReadRefusesTheFile) {
   const std::string good = key_line(1);
   const std::string base64 = good.substr(good.find(' ') + 1);
-  for (const std::string& bad : std::vector<std::string>{
-           "web1", "web1 ssh-ed25519", "web1 " + base64, "web1 ssh-rsa " + base64,
-           "web1 ssh-ed25519 " + base64.substr(1), "web1 ssh-ed25519 !!!!", "web1 ssh-ed25519 AAAA",
-           "@revoked", "@revoked web1", "@Revoked * " + good, "@revoked @cert-authority * " + good,
-           "@unknown * " + good, ",web1 " + good, "web1,,web2 " + good, "! " + good,
-           "|1|AAAA|AAAA " + good, "|1| " + good, "|1|" + std::string(28, 'A') + " " + good,
-           "|2|x|y|z" + std::string(300, 'x') + " " + good,
-           std::string("web1\0 ", 6) + good, "ssh-ed25519 " + base64}) {
+  for (const std::string& bad :
+       std::vector<std::string>{"web1",
+                                "web1 ssh-ed25519",
+                                "web1 " + base64,
+                                "web1 ssh-rsa " + base64,
+                                "web1 ssh-ed25519 " + base64.substr(1),
+                                "web1 ssh-ed25519 !!!!",
+                                "web1 ssh-ed25519 AAAA",
+                                "@revoked",
+                                "@revoked web1",
+                                "@Revoked * " + good,
+                                "@revoked @cert-authority * " + good,
+                                "@unknown * " + good,
+                                ",web1 " + good,
+                                "web1,,web2 " + good,
+                                "! " + good,
+                                "|1|AAAA|AAAA " + good,
+                                "|1| " + good,
+                                "|1|" + std::string(28, 'A') + " " + good,
+                                "|2|x|y|z" + std::string(300, 'x') + " " + good,
+                                std::string("web1\0 ", 6) + good,
+                                "ssh-ed25519 " + base64}) {
     const auto hosts = KnownHosts::parse("web0 " + good + "\n" + bad + "\n");
     ASSERT_FALSE(hosts.has_value()) << bad;
     ASSERT_EQ(hosts.error().size(), 1U) << bad;

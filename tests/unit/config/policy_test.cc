@@ -217,11 +217,10 @@ TEST_F(CompanyPolicy, ExplainsLikeTheManual) {
   EXPECT_EQ(policy->explain(ask("bob", "root", "db-1"), {Action::kAgent, ""}).text(),
             "denied by rule \"no-agent-on-databases\"\n"
             "  no-agent-on-databases   denies it\n");
-  EXPECT_EQ(
-      policy->explain(ask("bob", "root", "web1", 0, "192.0.2.1"), {Action::kExec, ""}).text(),
-      "denied: no rule allows exec to bob as root on web1\n"
-      "  developers-on-web   bob is not in group developers\n"
-      "  sre-everywhere      is for sources in 10.0.0.0/8, not 192.0.2.1\n");
+  EXPECT_EQ(policy->explain(ask("bob", "root", "web1", 0, "192.0.2.1"), {Action::kExec, ""}).text(),
+            "denied: no rule allows exec to bob as root on web1\n"
+            "  developers-on-web   bob is not in group developers\n"
+            "  sre-everywhere      is for sources in 10.0.0.0/8, not 192.0.2.1\n");
   EXPECT_EQ(policy->explain(ask("alice", "deploy", "wbe1"), {Action::kShell, ""}).text(),
             "denied: there is no target \"wbe1\" (did you mean \"web1\"?)\n");
 }
@@ -337,7 +336,8 @@ TEST(Policy, ATargetReachedByTunnelOnlySaysSo) {
 }
 
 TEST(Policy, PatternsNeverBecomeAddresses) {
-  const auto policy = with_rules("  - {name: t, who: all, targets: all, logins: all, allow: all}\n");
+  const auto policy =
+      with_rules("  - {name: t, who: all, targets: all, logins: all, allow: all}\n");
   EXPECT_TRUE(policy->find_target("x.dc2").has_value());
   EXPECT_EQ(policy->find_target("x.dc2")->address, "x.dc2");
   const auto numbers = must_load(R"(users: {alice: {}}
@@ -369,7 +369,8 @@ TEST(Policy, RulesMayNameAPartOfAPattern) {
 
 TEST(Policy, PtyIsWithheldByTheRuleThatDecides) {
   const auto policy = with_rules(R"(
-  - {name: batch, who: all, targets: [web1], logins: [root], allow: [exec], pty: false, env: [BATCH]}
+  - {name: batch, who: all, targets: [web1], logins: [root], allow: [exec], pty: false,
+     env: [BATCH]}
   - {name: later, who: all, targets: [web1], logins: [root], allow: [exec], env: [LATER]}
 )");
   const auto grant = policy->grant(plain_request(*policy, "root", "web1"));
@@ -412,15 +413,15 @@ TEST(Policy, TheHashCoversWhatDecidesAndNotTheLayout) {
   EXPECT_EQ(policy->id(), policy->hash().substr(0, 6));
   std::string commented = "# a comment\n" + std::string(kCompany);
   EXPECT_EQ(must_load(commented)->hash(), policy->hash());
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {"logins: [deploy]", "logins: [depl0y]"},
-           {"10.0.0.0/8", "10.0.0.0/9"},
-           {"10.0.1.12", "10.0.1.13"},
-           {"KEY61", "KEY62"},
-           {"KEY50", "KEY51"},
-           {"deny: [agent, x11]", "deny: [agent]"},
-           {"localhost:5432", "localhost:5433"},
-           {"2300-2310", "2300-2311"}}) {
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"logins: [deploy]", "logins: [depl0y]"},
+                                                        {"10.0.0.0/8", "10.0.0.0/9"},
+                                                        {"10.0.1.12", "10.0.1.13"},
+                                                        {"KEY61", "KEY62"},
+                                                        {"KEY50", "KEY51"},
+                                                        {"deny: [agent, x11]", "deny: [agent]"},
+                                                        {"localhost:5432", "localhost:5433"},
+                                                        {"2300-2310", "2300-2311"}}) {
     std::string changed(kCompany);
     changed.replace(changed.find(from), from.size(), to);
     EXPECT_NE(must_load(changed)->hash(), policy->hash()) << to;
@@ -431,11 +432,14 @@ TEST(ActionRequest, IsReadAndWritten) {
   EXPECT_EQ(parse_action("shell"), (ActionRequest{Action::kShell, ""}));
   EXPECT_EQ(parse_action("sftp"), (ActionRequest{Action::kSubsystem, "sftp"}));
   EXPECT_EQ(parse_action("subsystem:netconf"), (ActionRequest{Action::kSubsystem, "netconf"}));
-  EXPECT_EQ(parse_action("forward_local:db:5432"), (ActionRequest{Action::kForwardLocal, "db:5432"}));
-  for (const std::string_view bad : {"", "shel", "shell:x", "jump:x", "subsystem:", "sftp:x", "SHELL"}) {
+  EXPECT_EQ(parse_action("forward_local:db:5432"),
+            (ActionRequest{Action::kForwardLocal, "db:5432"}));
+  for (const std::string_view bad :
+       {"", "shel", "shell:x", "jump:x", "subsystem:", "sftp:x", "SHELL"}) {
     EXPECT_FALSE(parse_action(bad).has_value()) << bad;
   }
-  for (const std::string_view text : {"shell", "sftp", "subsystem:x", "forward_remote:*:1", "jump"}) {
+  for (const std::string_view text :
+       {"shell", "sftp", "subsystem:x", "forward_remote:*:1", "jump"}) {
     EXPECT_EQ(parse_action(text)->text(), text);
   }
 }

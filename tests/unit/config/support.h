@@ -28,7 +28,9 @@ inline std::string key_line(int number) {
 }
 
 /// private_key_file is a fresh key in OpenSSH's format.
-inline SecretBytes private_key_file(const crypto::PrivateKey& key) { return key.to_openssh("test"); }
+inline SecretBytes private_key_file(const crypto::PrivateKey& key) {
+  return key.to_openssh("test");
+}
 
 inline SecretBytes secret_text(std::string_view text) { return to_secret(as_bytes(text)); }
 

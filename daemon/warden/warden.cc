@@ -29,7 +29,7 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   }
   active->bastion_name = bastion_name_of(active->service());
   active->settings = make_settings(*active);
-  
+
   active_ = std::move(active);
 
   for (const auto& [id, peer] : peers_) {

@@ -13,6 +13,7 @@ bool InputBuffer::may_keep_slab() const {
 
 void InputBuffer::receive(int fd, Token token) {
   if (slab_ != kNoSlab) {
+    receiving_here_ = true;
     ring_->recv_into(fd, ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_end_),
                      token);
   } else {
@@ -23,6 +24,7 @@ void InputBuffer::receive(int fd, Token token) {
 void InputBuffer::received(const Completion& completion) {
   const auto n = static_cast<std::size_t>(completion.result);
   if (!completion.has_buffer) {
+    receiving_here_ = false;
     slab_end_ += n;
     return;
   }
@@ -32,6 +34,7 @@ void InputBuffer::received(const Completion& completion) {
 }
 
 void InputBuffer::dropped(const Completion& completion) {
+  receiving_here_ = false;
   if (completion.has_buffer) {
     ring_->recycle(completion.buffer);
   }
@@ -91,6 +94,9 @@ bool InputBuffer::incomplete(std::size_t need) {
     settle();
     return false;
   }
+  if (receiving_here_) {
+    return false;
+  }
   const MutBytes slab = ring_->buffer(static_cast<std::uint16_t>(slab_));
   if (may_keep_slab() && need <= slab.size()) {
     // Room for the packet and for a good deal behind it, or it moves to the front of its slab.
@@ -132,6 +138,9 @@ void InputBuffer::append(ByteView bytes) {
 }
 
 void InputBuffer::release_slab() {
+  if (receiving_here_) {
+    return;
+  }
   if (slab_ != kNoSlab) {
     ring_->recycle(static_cast<std::uint16_t>(slab_));
     slab_ = kNoSlab;

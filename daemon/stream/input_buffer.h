@@ -24,6 +24,7 @@ namespace bastion::daemon {
 class InputBuffer {
  public:
   explicit InputBuffer(Ring& ring) : ring_(&ring) {}
+  /// No receive may be in flight.
   ~InputBuffer() { release_slab(); }
   InputBuffer(const InputBuffer&) = delete;
   InputBuffer& operator=(const InputBuffer&) = delete;
@@ -60,6 +61,7 @@ class InputBuffer {
   /// A slab is kept for a socket's half packet only while at least this share of them is free.
   static constexpr std::uint32_t kFreeShareToKeep = 2;
 
+  /// release_slab gives the slab back, unless the kernel may still write into it.
   void release_slab();
   void add_to_own(ByteView bytes);
   void move_to_own(std::size_t n);
@@ -73,6 +75,7 @@ class InputBuffer {
   std::size_t slab_begin_ = 0;
   std::size_t slab_end_ = 0;
   std::size_t copied_ = 0;
+  bool receiving_here_ = false;  // a receive behind slab_end_ is in flight: the slab must stay
 };
 
 }  // namespace bastion::daemon

@@ -13,7 +13,7 @@ constexpr std::size_t kLongIdLen = 26;                                       // 
 
 const crypto::SignatureAlgorithm* accepted_algorithm(const Session& session,
                                                      const std::string& name) {
-  const auto& accepted = session.active->service().algorithms.public_keys;
+  const auto& accepted = session.active->algorithms.public_keys;
   if (std::ranges::find(accepted, name) == accepted.end()) {
     return nullptr;
   }
@@ -279,7 +279,7 @@ void Warden::pass_target(ipc::SessionId id, Session& session) {
     const config::ResolvedTarget& target = session.grant->target;
     ipc::TargetConnected connected;
     connected.host_key_algorithms = target.entry->host_keys.algorithms(
-        session.active->service().algorithms.host_keys, target.host_names, target.port);
+        session.active->algorithms.host_keys, target.host_names, target.port);
     connected.legacy = target.entry->legacy;
     send(worker, id, connected, std::move(session.target_socket));
   }

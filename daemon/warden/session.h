@@ -12,6 +12,7 @@
 #include "daemon/ipc/messages.h"
 #include "daemon/warden/io.h"
 #include "daemon/warden/permits.h"
+#include "proto/algorithms.h"
 
 namespace bastion::daemon {
 
@@ -27,6 +28,7 @@ struct HostSigner {
 /// makes another, and a session keeps the one that it was decided under.
 struct ActiveConfiguration {
   config::Configuration configuration;
+  proto::AlgorithmLists algorithms;  // the preset with the configuration's own lists put in
   std::vector<HostSigner> host_signers;
   ipc::Settings settings;
   std::string bastion_name;  // in hints to users

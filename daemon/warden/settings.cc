@@ -26,9 +26,27 @@ void add_signers(const std::string& name, const config::HostKeyPair& pair,
 
 }  // namespace
 
-std::vector<HostSigner> make_host_signers(const config::Configuration& configuration) {
+proto::AlgorithmLists algorithms_of(const config::Algorithms& configured) {
+  proto::AlgorithmLists lists = configured.preset == config::AlgorithmPreset::kCompatible
+                                    ? proto::compatible_algorithms()
+                                    : proto::standard_algorithms();
+  const auto replace = [](std::vector<std::string>& list, const std::vector<std::string>& own) {
+    if (!own.empty()) {
+      list = own;
+    }
+  };
+  replace(lists.kex, configured.kex);
+  replace(lists.ciphers, configured.ciphers);
+  replace(lists.macs, configured.macs);
+  replace(lists.host_keys, configured.host_keys);
+  replace(lists.public_keys, configured.public_keys);
+  return lists;
+}
+
+std::vector<HostSigner> make_host_signers(const config::Configuration& configuration,
+                                          const std::vector<std::string>& algorithms) {
   std::vector<HostSigner> signers;
-  for (const std::string& name : configuration.service.algorithms.host_keys) {
+  for (const std::string& name : algorithms) {
     for (const config::HostKeyPair& pair : configuration.keys.host_keys) {
       add_signers(name, pair, signers);
     }
@@ -39,11 +57,11 @@ std::vector<HostSigner> make_host_signers(const config::Configuration& configura
 ipc::Settings make_settings(const ActiveConfiguration& active) {
   const config::ServiceConfig& service = active.service();
   ipc::Settings settings;
-  settings.kex = service.algorithms.kex;
-  settings.ciphers = service.algorithms.ciphers;
-  settings.macs = service.algorithms.macs;
-  settings.host_key_algorithms = service.algorithms.host_keys;
-  settings.public_key_algorithms = service.algorithms.public_keys;
+  settings.kex = active.algorithms.kex;
+  settings.ciphers = active.algorithms.ciphers;
+  settings.macs = active.algorithms.macs;
+  settings.host_key_algorithms = active.algorithms.host_keys;
+  settings.public_key_algorithms = active.algorithms.public_keys;
   for (const HostSigner& signer : active.host_signers) {
     settings.host_keys.push_back({signer.algorithm, signer.blob});
   }

@@ -7,9 +7,13 @@
 
 namespace bastion::daemon {
 
-/// make_host_signers lists how we prove to be the bastion, in the order of the configuration's host
-/// key algorithms, and for each of them in the order of host_keys.
-std::vector<HostSigner> make_host_signers(const config::Configuration& configuration);
+/// algorithms_of gives the lists in force: those of the preset, or the configuration's own.
+proto::AlgorithmLists algorithms_of(const config::Algorithms& configured);
+
+/// make_host_signers lists how we prove to be the bastion, in the order of `algorithms`, and for
+/// each of them in the order of host_keys.
+std::vector<HostSigner> make_host_signers(const config::Configuration& configuration,
+                                          const std::vector<std::string>& algorithms);
 
 /// make_settings is what gates and workers are told of a configuration.
 ipc::Settings make_settings(const ActiveConfiguration& active);

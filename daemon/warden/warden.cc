@@ -22,7 +22,9 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   active->configuration = std::move(*loaded.value);
   active->loaded_by = loaded_by;
   active->loaded_at = io_.wall_now();
-  active->host_signers = make_host_signers(active->configuration);
+  active->algorithms = algorithms_of(active->service().algorithms);
+  active->host_signers =
+      make_host_signers(active->configuration, active->algorithms.host_keys);
   if (active->host_signers.empty()) {
     return {.ok = false,
             .text = "none of the host_keys fits the host key algorithms that `algorithms` allows"};

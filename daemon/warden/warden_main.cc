@@ -4,7 +4,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -30,11 +30,11 @@ constexpr std::size_t kSlowThreads = 2;
 
 /// read_bundle maps the supervisor's memfd and takes the files out of it.
 Result<config::FileBundle> read_bundle(int fd) {
-  struct stat info{};
-  if (fstat(fd, &info) != 0 || info.st_size <= 0) {
+  const off_t size = lseek(fd, 0, SEEK_END);  // fstat would be a call on a path to the sandbox
+  if (size <= 0) {
     return fail(ErrorCode::kIo, "the configuration's memory cannot be read", errno);
   }
-  SecretBytes bytes(static_cast<std::size_t>(info.st_size));
+  SecretBytes bytes(static_cast<std::size_t>(size));
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = pread(fd, bytes.data() + done, bytes.size() - done,

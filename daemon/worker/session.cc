@@ -173,6 +173,7 @@ bool WorkerSession::step(proto::Leg which) {
       more = on_payload(which, step.payload);
       break;
     case proto::StepKind::kNeedHostSignature:
+      from.awaiting = true;
       asked_[worker_.ask(*this, ipc::SignRekey{exchange_message(from.transport->exchange())})] = {
           Asked::What::kRekey};
       break;
@@ -347,7 +348,7 @@ void WorkerSession::after_work() {
     if (each.transport != nullptr) {
       each.stream->arm_write(each.transport->output());
     }
-    if (may_take(which)) {
+    if (may_take(which) && !each.awaiting) {
       each.stream->arm_receive();
     }
     if (each.flushing && each.transport->output().empty() && !each.stream->writing()) {

@@ -27,6 +27,7 @@ struct SessionLeg {
   std::unique_ptr<proto::Transport> transport;
   MonoTime heard;
   std::uint32_t keepalives = 0;  // sent since then
+  bool awaiting = false;         // the warden's answer; nothing is received until it is there
   bool flushing = false;         // a DISCONNECT is on its way out; nothing is read any more
 
   bool live() const { return stream != nullptr && !stream->closing() && !flushing; }

@@ -69,6 +69,7 @@ void WorkerSession::serve_locally(proto::LocalOptions::Mode mode, std::string re
 void WorkerSession::on_host_verification() {
   const proto::Exchange exchange = up().transport->exchange();
   if (exchange.first) {
+    up().awaiting = true;
     target_host_key_ = to_bytes(exchange.parts.host_key_blob);
     asked_[worker_.ask(*this, ipc::TargetVerify{exchange_message(exchange),
                                                 to_bytes(exchange.signature)})] = {
@@ -211,6 +212,7 @@ void WorkerSession::on_answer(std::uint32_t request, ipc::Received& received) {
   }
   switch (asked.what) {
     case Asked::What::kRekey: {
+      down().awaiting = false;
       const auto signed_hash = ipc::decode<ipc::ExchangeSigned>(received.body);
       const Status provided =
           refused || !signed_hash
@@ -225,6 +227,7 @@ void WorkerSession::on_answer(std::uint32_t request, ipc::Received& received) {
       break;
     }
     case Asked::What::kTargetVerify: {
+      up().awaiting = false;
       const auto verified = ipc::decode<ipc::TargetVerified>(received.body);
       if (refused || !verified) {
         // The text has the session's id already.

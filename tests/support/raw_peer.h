@@ -64,9 +64,16 @@ class RawPeer {
     packet(our_kexinit_);
   }
 
+  /// can_make_method: what make_method needs has been said. can_send_newkeys: so has what the keys
+  /// are made of.
+  bool can_make_method() const {
+    return negotiated().has_value() && (role_ == proto::Role::kClient || !client_field_.empty());
+  }
+  bool can_send_newkeys() const { return hash_.len != 0 && negotiated().has_value(); }
+
   /// make_method makes our INIT or, as a server, once INIT is in, our REPLY.
   Bytes make_method() {
-    const proto::NegotiatedAlgorithms names = negotiated();
+    const proto::NegotiatedAlgorithms names = *negotiated();
     Writer writer;
     if (role_ == proto::Role::kClient) {
       kex_client_ = std::move(*crypto::make_kex_client(*names.kex, random_));
@@ -74,6 +81,10 @@ class RawPeer {
       writer.u8(proto::kMsgKexMethodInit).bytes(client_field_);
     } else {
       auto reply = crypto::kex_respond(*names.kex, client_field_, random_);
+      if (!reply) {
+        broken = true;
+        return {proto::kMsgKexMethodReply};
+      }
       server_field_ = reply->public_field;
       secret_field_ = reply->secret_field;
       const crypto::PrivateKey& key = host_key_for(names.host_key->name);
@@ -152,18 +163,28 @@ class RawPeer {
       const ByteView rest = reader.rest();
       const std::size_t field_len = 4 + load_u32(rest.data());
       server_field_ = to_bytes(rest.first(field_len));
+      if (kex_client_ == nullptr || !kex_client_->finish(server_field_) || !negotiated()) {
+        broken = true;  // the transport answers an INIT that we made by hand
+        return;
+      }
       secret_field_ = *kex_client_->finish(server_field_);
       hash_ = exchange_hash();
     } else if (payload[0] == proto::kMsgNewKeys) {
+      if (!can_send_newkeys()) {
+        broken = true;
+        return;
+      }
       reader_.set_opener(std::move(*crypto::make_opener(keys(client ? false : true))), strict);
     }
   }
 
-  proto::NegotiatedAlgorithms negotiated() const {
+  Result<proto::NegotiatedAlgorithms> negotiated() const {
     const bool client = role_ == proto::Role::kClient;
     const auto ours = proto::parse_kexinit(our_kexinit_);
+    BASTION_TRY(ours);
     const auto peer = proto::parse_kexinit(peer_kexinit_);
-    return *proto::negotiate(client ? *ours : *peer, client ? *peer : *ours);
+    BASTION_TRY(peer);
+    return proto::negotiate(client ? *ours : *peer, client ? *peer : *ours);
   }
 
   crypto::Digest exchange_hash() const {
@@ -177,14 +198,14 @@ class RawPeer {
     parts.client_field = client_field_;
     parts.server_field = server_field_;
     parts.secret_field = secret_field_;
-    return crypto::exchange_hash(negotiated().kex->hash, parts);
+    return crypto::exchange_hash(negotiated()->kex->hash, parts);
   }
 
   crypto::PacketKeys keys(bool to_server) {
     if (session_id_.len == 0) {
       session_id_ = hash_;
     }
-    const proto::NegotiatedAlgorithms names = negotiated();
+    const proto::NegotiatedAlgorithms names = *negotiated();
     crypto::PacketKeys keys;
     keys.cipher = to_server ? names.cipher_to_server : names.cipher_to_client;
     keys.mac = to_server ? names.mac_to_server : names.mac_to_client;

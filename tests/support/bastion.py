@@ -82,7 +82,10 @@ class Bastion:
 
     def start(self) -> "Bastion":
         self.write()
-        self.process = process.Service([binary(), "--config", self.config], self.log, cwd=self.folder)
+        command = [binary(), "--config", self.config]
+        if os.getuid() == 0:
+            command.append("--one-uid")  # this machine need not have our users
+        self.process = process.Service(command, self.log, cwd=self.folder)
         wanted = len(self.service["listen"])
         deadline_line = r"listening on (\S+) port (\d+)"
         self.process.wait_for(deadline_line, timeout=30)

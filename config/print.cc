@@ -8,6 +8,12 @@
 namespace bastion::config {
 namespace {
 
+/// escaped writes a control character as YAML's double-quoted texts have it.
+std::string escaped(std::uint8_t code) {
+  constexpr std::string_view kHexDigits = "0123456789abcdef";
+  return std::string("\\x") + kHexDigits[code >> 4] + kHexDigits[code & 15];
+}
+
 /// scalar writes text so that any reader of YAML takes it as text.
 std::string scalar(std::string_view text) {
   const bool plain =
@@ -20,11 +26,20 @@ std::string scalar(std::string_view text) {
     return std::string(text);
   }
   std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<std::uint8_t>(text[i]);
+    const auto next = static_cast<std::uint8_t>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte == '"' || byte == '\\') {
       out += '\\';
+      out += text[i];
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += escaped(byte);
+    } else if (byte == 0xc2 && next < 0xa0) {  // U+0080 to U+009F, which terminals obey
+      out += escaped(next);
+      ++i;
+    } else {
+      out += text[i];
     }
-    out += c;
   }
   return out + "\"";
 }

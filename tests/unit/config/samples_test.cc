@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "config/load.h"
+#include "tests/fuzz/config_fixture.h"
 #include "tests/support/test_data.h"
 #include "tests/unit/config/support.h"
 
@@ -69,6 +70,26 @@ TEST(Samples, ThePrintedConfigurationIsTheSame) {
   const auto again = load_policy(files, "/etc/bastiond/policy.yaml", loaded.value->service);
   ASSERT_TRUE(again) << again.problems.text();
   EXPECT_EQ((*again.value)->hash(), loaded.value->policy->hash());
+}
+
+// The fuzz targets begin with files that load, so that they reach what lies behind the loader.
+TEST(FuzzSeeds, GetPastTheLoader) {
+  for (const std::string name : {"sample", "small"}) {
+    FileBundle files = fuzz_files();
+    files.add("/etc/bastiond/policy.yaml",
+              secret_text(sample("../../tests/fuzz/corpus/policy_yaml/" + name)));
+    ServiceConfig service;
+    service.user_ca = "user_ca";
+    const auto loaded = load_policy(files, "/etc/bastiond/policy.yaml", service);
+    EXPECT_TRUE(loaded) << loaded.problems.text();
+  }
+  for (const std::string name : {"least", "much"}) {
+    FileBundle files = fuzz_files();
+    files.add("/etc/bastiond/bastiond.yaml",
+              secret_text(sample("../../tests/fuzz/corpus/bastiond_yaml/" + name)));
+    const auto loaded = load_configuration(files, "/etc/bastiond/bastiond.yaml");
+    EXPECT_TRUE(loaded) << loaded.problems.text();
+  }
 }
 
 }  // namespace

@@ -411,4 +411,12 @@ std::uint32_t Ring::buffers_free() const { return impl_->buffer_count - impl_->l
 const RingFeatures& Ring::features() const { return impl_->features; }
 int Ring::fd() const { return impl_->ring.ring_fd; }
 
+void Ring::submit_raw(std::uint8_t operation, int fd, Token token) {
+  io_uring_sqe entry{};
+  entry.opcode = operation;
+  entry.fd = fd;
+  entry.user_data = token.pack();
+  impl_->push(entry);
+}
+
 }  // namespace bastion::daemon

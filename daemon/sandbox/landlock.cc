@@ -71,10 +71,14 @@ Status allow_reading(int ruleset, const char* path) {
 
 }  // namespace
 
+int landlock_abi() {
+  const long abi = create_ruleset(nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  return abi < 1 ? 0 : static_cast<int>(abi);
+}
+
 Result<int> enter_landlock(ipc::Role role) {
-  const auto abi =
-      static_cast<int>(create_ruleset(nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
-  if (abi < 1) {
+  const int abi = landlock_abi();
+  if (abi == 0) {
     return 0;
   }
   Ruleset ruleset;

@@ -29,8 +29,13 @@ Result<State> enter(ipc::Role role);
 Result<int> enter_landlock(ipc::Role role);
 Status enter_seccomp(ipc::Role role);
 
+/// landlock_abi is the version that this kernel has; 0: none.
+int landlock_abi();
+
 /// self_test applies each role's profile in children of this process and tries what must not work,
 /// and a few things that must; `out` gets a table of it. True where everything was as it should be.
-bool self_test(std::string& out);
+/// With `sandboxed` false the same is tried without a sandbox, which shows that the attempts are
+/// real ones.
+bool self_test(std::string& out, bool sandboxed = true);
 
 }  // namespace bastion::daemon::sandbox

@@ -1,0 +1,453 @@
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "daemon/ipc/channel.h"
+#include "daemon/process.h"
+#include "daemon/ring/ring.h"
+#include "daemon/sandbox/sandbox.h"
+
+/// The self-test forks a child for each attempt: a child sets up what its role would have at that
+/// moment, enters the sandbox, tries one thing and tells by its exit status what came of it.
+namespace bastion::daemon::sandbox {
+namespace {
+
+using ipc::Role;
+
+constexpr std::array kRoles = {Role::kGate, Role::kWorker, Role::kWarden, Role::kResolver};
+
+/// Exit statuses of an attempt. Refused ones carry the errno above kRefused.
+constexpr int kWorked = 0;
+constexpr int kNotSetUp = 1;
+constexpr int kRefused = 100;
+
+int open_connection(int& other);
+
+/// Scene is what a role has when it begins to read peers: its channels at their fixed numbers, its
+/// ring, and a connected TCP socket of a peer.
+struct Scene {
+  Role role{};
+  std::unique_ptr<Ring> ring;
+  int socket = -1;     // connected
+  int ended = -1;      // was connected; shut down on both sides
+};
+
+struct Attempt {
+  const char* what;
+  std::function<int(Scene&)> run;        // kWorked, or kRefused + errno
+  std::vector<Role> allowed;             // where it is part of the role's work
+  bool must_work = false;                // a control: it has to work in every role
+  int landlock_abi = 0;                  // where only Landlock of this version keeps the resolver
+};
+
+int outcome(long result) {
+  if (result >= 0) {
+    return kWorked;
+  }
+  return kRefused + (errno < 150 ? errno : 150);
+}
+
+int ring_outcome(Scene& scene, const std::function<void(Ring&)>& queue) {
+  if (!scene.ring) {
+    errno = ENOSYS;
+    return outcome(-1);
+  }
+  queue(*scene.ring);
+  Completion completion;
+  if (scene.ring->wait(after(mono_now(), 2 * kNsPerSecond), std::span(&completion, 1)) != 1) {
+    return kNotSetUp;
+  }
+  errno = -completion.result;
+  return outcome(completion.result);
+}
+
+/// raw_ring_outcome submits an operation that Ring has no call for, by the rings' shared memory.
+int raw_ring_outcome(Scene& scene, std::uint8_t operation) {
+  if (!scene.ring) {
+    errno = ENOSYS;
+    return outcome(-1);
+  }
+  scene.ring->submit_raw(operation, scene.socket, {1, 1, 1});
+  Completion completion;
+  if (scene.ring->wait(after(mono_now(), 2 * kNsPerSecond), std::span(&completion, 1)) != 1) {
+    return kNotSetUp;
+  }
+  errno = -completion.result;
+  return outcome(completion.result);
+}
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+/// The address of a listener that open_connection left behind, for attempts to reach.
+std::uint16_t listening_port = 0;
+
+int open_connection(int& other) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = loopback(0);
+  socklen_t length = sizeof address;
+  if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      listen(listener.get(), 8) != 0 ||
+      getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    return -1;
+  }
+  UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(client.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) {
+    return -1;
+  }
+  listening_port = ntohs(address.sin_port);
+  other = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
+  return client.release();
+}
+
+int fast_open(int fd, int kind) {
+  sockaddr_in address = loopback(listening_port);
+  char byte = 'x';
+  iovec iov{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_name = &address;
+  message.msg_namelen = sizeof address;
+  constexpr int kFlags = MSG_FASTOPEN | MSG_NOSIGNAL | MSG_DONTWAIT;
+  if (kind == 0) {
+    return outcome(sendto(fd, &byte, 1, kFlags, reinterpret_cast<sockaddr*>(&address),
+                          sizeof address));
+  }
+  if (kind == 1) {
+    return outcome(sendmsg(fd, &message, kFlags));
+  }
+  mmsghdr many{message, 0};
+  return outcome(sendmmsg(fd, &many, 1, kFlags));
+}
+
+/// to_channel_number puts a socket of a peer where sending is allowed, by closing the channel and
+/// letting the next descriptor take its number, or by dup.
+int to_channel_number(Scene& scene, bool by_dup) {
+  if (by_dup) {
+    return outcome(dup2(scene.socket, kWardenFd));
+  }
+  return outcome(close(kWardenFd));
+}
+
+int connect_again(int fd) {
+  sockaddr address{};
+  address.sa_family = AF_UNSPEC;
+  return outcome(connect(fd, &address, sizeof address));
+}
+
+std::vector<Attempt> attempts() {
+  const std::vector<Role> none;
+  const std::vector<Role> resolver = {Role::kResolver};
+  const std::vector<Role> both = {Role::kWarden, Role::kResolver};
+  std::vector<Attempt> list = {
+      {"send on a channel",
+       [](Scene&) {
+         iovec iov{const_cast<char*>("x"), 1};
+         msghdr message{};
+         message.msg_iov = &iov;
+         message.msg_iovlen = 1;
+         return outcome(sendmsg(kSupervisorFd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+       },
+       none, true},
+      {"allocate memory", [](Scene&) { return std::vector<int>(1 << 20, 1)[77] == 1 ? 0 : 1; },
+       none, true},
+      {"write to the log", [](Scene&) { return outcome(write(STDERR_FILENO, "", 0)); }, none, true},
+      {"open a file", [](Scene&) { return outcome(open("/etc/hostname", O_RDONLY)); }, resolver},
+      {"open a file for writing",
+       [](Scene&) { return outcome(open("/tmp", O_TMPFILE | O_RDWR, 0600)); }, none, false, 1},
+      {"open another folder", [](Scene&) { return outcome(open("/", O_RDONLY | O_DIRECTORY)); },
+       none, false, 1},
+      {"execve",
+       [](Scene&) {
+         char* const argv[] = {const_cast<char*>("true"), nullptr};
+         return outcome(execve("/bin/true", argv, nullptr));
+       },
+       none},
+      {"fork", [](Scene&) { return outcome(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); }, none},
+      {"socket() for TCP", [](Scene&) { return outcome(socket(AF_INET, SOCK_STREAM, 0)); }, both},
+      {"socket() for UDP", [](Scene&) { return outcome(socket(AF_INET, SOCK_DGRAM, 0)); },
+       resolver},
+      {"socket() of Unix", [](Scene&) { return outcome(socket(AF_UNIX, SOCK_STREAM, 0)); },
+       resolver},
+      {"socket() of packets", [](Scene&) { return outcome(socket(AF_PACKET, SOCK_RAW, 0)); },
+       none},
+      {"connect a TCP socket",
+       [](Scene& scene) {
+         sockaddr_in address = loopback(listening_port);
+         const int fd =
+             scene.role == Role::kResolver ? socket(AF_INET, SOCK_STREAM, 0) : scene.ended;
+         return outcome(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
+       },
+       none, false, 4},
+      {"connect to AF_UNSPEC", [](Scene& scene) { return connect_again(scene.socket); },
+       resolver},
+      {"bind to a port",
+       [](Scene& scene) {
+         // The resolver can make a socket for it, the others cannot.
+         const int fd =
+             scene.role == Role::kResolver ? socket(AF_INET, SOCK_STREAM, 0) : scene.ended;
+         sockaddr_in address = loopback(0);
+         return outcome(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
+       },
+       none, false, 4},
+      {"listen", [](Scene& scene) { return outcome(listen(scene.ended, 1)); }, none},
+      {"accept", [](Scene& scene) { return outcome(accept(scene.socket, nullptr, nullptr)); },
+       none},
+      {"MSG_FASTOPEN by sendto", [](Scene& scene) { return fast_open(scene.ended, 0); }, resolver},
+      {"MSG_FASTOPEN by sendmsg", [](Scene& scene) { return fast_open(scene.ended, 1); },
+       resolver},
+      {"MSG_FASTOPEN by sendmmsg", [](Scene& scene) { return fast_open(scene.ended, 2); },
+       resolver},
+      {"TCP_FASTOPEN_CONNECT",
+       [](Scene& scene) {
+         const int on = 1;
+         return outcome(setsockopt(scene.ended, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on,
+                                   sizeof on));
+       },
+       resolver},
+      {"send on a peer's socket",
+       [](Scene& scene) { return outcome(send(scene.socket, "x", 1, MSG_NOSIGNAL)); }, resolver},
+      {"close a channel's number", [](Scene& scene) { return to_channel_number(scene, false); },
+       both},
+      {"dup to a channel's number", [](Scene& scene) { return to_channel_number(scene, true); },
+       none},
+      {"io_uring_setup",
+       [](Scene&) {
+         io_uring_params params{};
+         return outcome(syscall(SYS_io_uring_setup, 4, &params));
+       },
+       none},
+      {"another ring buffer",
+       [](Scene& scene) {
+         io_uring_buf_reg registration{};
+         registration.ring_entries = 4;
+         registration.bgid = 9;
+         return outcome(syscall(SYS_io_uring_register, scene.ring ? scene.ring->fd() : -1,
+                                IORING_REGISTER_PBUF_RING, &registration, 1));
+       },
+       none},
+      {"IORING_OP_CONNECT",
+       [](Scene& scene) {
+         const sockaddr_in address = loopback(listening_port);
+         return ring_outcome(scene, [&](Ring& ring) {
+           ring.connect(scene.ended, reinterpret_cast<const sockaddr*>(&address), sizeof address,
+                        {1, 1, 1});
+         });
+       },
+       {Role::kWarden}},
+      {"IORING_OP_ACCEPT",
+       [](Scene& scene) {
+         return ring_outcome(scene, [&](Ring& ring) { ring.accept(scene.socket, {1, 1, 1}); });
+       },
+       none},
+      {"mmap executable",
+       [](Scene&) {
+         void* memory = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+         return outcome(memory == MAP_FAILED ? -1 : 0);
+       },
+       resolver},
+      {"mprotect executable",
+       [](Scene&) {
+         static unsigned char page[8192];
+         auto start = (reinterpret_cast<std::uintptr_t>(page) + 4095) & ~std::uintptr_t{4095};
+         return outcome(mprotect(reinterpret_cast<void*>(start), 4096, PROT_READ | PROT_EXEC));
+       },
+       none},
+      {"be dumpable again", [](Scene&) { return outcome(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); },
+       none},
+      {"ptrace", [](Scene&) { return outcome(ptrace(PTRACE_ATTACH, getppid(), nullptr, nullptr)); },
+       none},
+      {"kill the supervisor", [](Scene&) { return outcome(syscall(SYS_kill, getppid(), 0)); },
+       none},
+      {"change uid", [](Scene&) { return outcome(syscall(SYS_setuid, getuid())); }, none},
+      {"unshare", [](Scene&) { return outcome(syscall(SYS_unshare, 0x10000000)); }, none},
+      {"bpf", [](Scene&) { return outcome(syscall(SYS_bpf, 0, nullptr, 0)); }, none},
+      {"shut a listener down",
+       [](Scene&) {
+         // There is none to shut down: no descriptor of this process accepts connections.
+         for (int fd = 0; fd < 256; ++fd) {
+           int listening = 0;
+           socklen_t length = sizeof listening;
+           if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 &&
+               listening != 0) {
+             return outcome(shutdown(fd, SHUT_RDWR));
+           }
+         }
+         errno = ENOTSOCK;
+         return outcome(-1);
+       },
+       none},
+  };
+  struct Operation {
+    const char* what;
+    std::uint8_t code;
+  };
+  for (const Operation operation :
+       {Operation{"IORING_OP_SOCKET", IORING_OP_SOCKET},
+        Operation{"IORING_OP_OPENAT", IORING_OP_OPENAT},
+        Operation{"IORING_OP_OPENAT2", IORING_OP_OPENAT2},
+        Operation{"IORING_OP_SEND", IORING_OP_SEND},
+        Operation{"IORING_OP_SENDMSG", IORING_OP_SENDMSG},
+        Operation{"IORING_OP_SHUTDOWN", IORING_OP_SHUTDOWN},
+        Operation{"IORING_OP_WRITE", IORING_OP_WRITE},
+        Operation{"IORING_OP_CLOSE", IORING_OP_CLOSE},
+        Operation{"IORING_OP_MSG_RING", IORING_OP_MSG_RING},
+        Operation{"IORING_OP_URING_CMD", IORING_OP_URING_CMD}}) {
+    list.push_back({operation.what,
+                    [code = operation.code](Scene& scene) { return raw_ring_outcome(scene, code); },
+                    none});
+  }
+  return list;
+}
+
+/// prepare makes the scene in a fresh child and enters the sandbox.
+bool prepare(Scene& scene, bool sandboxed) {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto supervisor = ipc::socket_pair();
+  auto warden = ipc::socket_pair();
+  int far_end = -1;
+  int ended_far_end = -1;
+  const UniqueFd socket(open_connection(far_end));
+  const UniqueFd ended(open_connection(ended_far_end));
+  if (!supervisor || !warden || !socket || !ended) {
+    return false;
+  }
+  // The socket with which nothing is left to send: from here MSG_FASTOPEN could connect anywhere.
+  shutdown(ended.get(), SHUT_RDWR);
+  shutdown(ended_far_end, SHUT_RDWR);
+  char rest;
+  (void)!read(ended.get(), &rest, 1);
+  (void)!read(ended_far_end, &rest, 1);
+  close(ended_far_end);
+  scene.socket = fcntl(socket.get(), F_DUPFD_CLOEXEC, 50);
+  scene.ended = fcntl(ended.get(), F_DUPFD_CLOEXEC, 50);
+  const int ours = fcntl((*supervisor)[0].get(), F_DUPFD_CLOEXEC, 50);
+  const int theirs = fcntl((*warden)[0].get(), F_DUPFD_CLOEXEC, 50);
+  const int peer_a = fcntl((*supervisor)[1].release(), F_DUPFD_CLOEXEC, 50);
+  const int peer_b = fcntl((*warden)[1].release(), F_DUPFD_CLOEXEC, 50);
+  if (peer_a < 0 || peer_b < 0 || dup2(ours, kSupervisorFd) < 0 || dup2(theirs, kWardenFd) < 0) {
+    return false;
+  }
+  // The pairs' first ends had other numbers, maybe these two: they stay open until the end.
+  (void)(*supervisor)[0].release();
+  (void)(*warden)[0].release();
+
+  if (scene.role != Role::kResolver) {
+    const bool parser = scene.role == Role::kGate || scene.role == Role::kWorker;
+    auto ring = Ring::create({.buffer_count = parser ? 4u : 0u, .buffer_bytes = 4096});
+    const RingProfile profile = scene.role == Role::kGate     ? RingProfile::kGate
+                                : scene.role == Role::kWorker ? RingProfile::kWorker
+                                                              : RingProfile::kWarden;
+    if (!ring || !(*ring)->restrict_and_enable(profile)) {
+      return false;
+    }
+    scene.ring = std::move(*ring);
+  }
+  return !sandboxed || enter(scene.role).has_value();
+}
+
+/// try_in runs one attempt in a child and gives its wait status.
+int try_in(Role role, const Attempt& attempt, bool sandboxed) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    alarm(20);
+    Scene scene;
+    scene.role = role;
+    _exit(prepare(scene, sandboxed) ? attempt.run(scene) : kNotSetUp);
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+std::string cell_text(int status) {
+  if (WIFSIGNALED(status)) {
+    return WTERMSIG(status) == SIGSYS ? "killed" : std::string("signal ") +
+                                                       std::to_string(WTERMSIG(status));
+  }
+  switch (const int code = WEXITSTATUS(status); code) {
+    case kWorked:
+      return "works";
+    case kNotSetUp:
+      return "no set-up";
+    default:
+      return code > kRefused ? strerrorname_np(code - kRefused) : std::to_string(code);
+  }
+}
+
+bool refused(int status) {
+  if (WIFSIGNALED(status)) {
+    return WTERMSIG(status) == SIGSYS;
+  }
+  return WEXITSTATUS(status) > kRefused;
+}
+
+void append_cell(std::string& line, const std::string& text, std::size_t width) {
+  line += text;
+  line.append(text.size() < width ? width - text.size() : 1, ' ');
+}
+
+}  // namespace
+
+bool self_test(std::string& out, bool sandboxed) {
+  const int abi = landlock_abi();
+  constexpr std::size_t kWhat = 30;
+  constexpr std::size_t kCell = 14;
+  bool good = true;
+  append_cell(out, "tried", kWhat);
+  for (const Role role : kRoles) {
+    append_cell(out, std::string(role_name(role)), kCell);
+  }
+  out += "\n";
+  std::fflush(stdout);
+  for (const Attempt& attempt : attempts()) {
+    append_cell(out, attempt.what, kWhat);
+    for (const Role role : kRoles) {
+      const int status = try_in(role, attempt, sandboxed);
+      const bool is_allowed = std::ranges::find(attempt.allowed, role) != attempt.allowed.end();
+      std::string text = cell_text(status);
+      if (role == Role::kResolver && attempt.landlock_abi > abi) {
+        text = "(no Landlock)";
+      } else if (attempt.must_work ? text != "works" : !is_allowed && !refused(status)) {
+        good = false;
+        text = "! " + text;
+      } else if (is_allowed) {
+        text = "(its work)";
+      }
+      append_cell(out, text, kCell);
+    }
+    out += "\n";
+  }
+  out += good ? "Everything that must not work was refused.\n"
+              : "The cells with ! are wrong: the sandbox does not hold here.\n";
+  return good;
+}
+
+}  // namespace bastion::daemon::sandbox

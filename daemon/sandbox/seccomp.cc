@@ -168,7 +168,6 @@ void allow_socket_options(Filter& filter) {
 /// allow_thread lets pthread_create work (by clone: clone3's flags are out of seccomp's reach) and
 /// kills fork.
 void allow_threads(Filter& filter, bool allowed) {
-  filter.add(SCMP_ACT_ERRNO(ENOSYS), "clone3");
   if (!allowed) {
     filter.kill("clone");
     return;

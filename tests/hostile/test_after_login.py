@@ -144,6 +144,14 @@ def test_sec_065_channels_that_are_not_there(number, channel, inside, bastion, a
     well(alice, bastion)
 
 
+@pytest.mark.parametrize("reply", [0, 1])
+def test_no_more_sessions_is_kept(reply, inside):
+    """OpenSSH's clients ask servers of their own kind for it before they run what they do not trust."""
+    assert open_session(inside) is not None
+    inside.send(80, string("no-more-sessions@openssh.com") + bytes([reply]))
+    assert open_session(inside, channel=1) is None
+
+
 def test_global_requests_by_the_thousand_are_answered_in_order(inside):
     for i in range(2000):
         inside.send(80, string(f"no-such-{i}@example.org") + b"\1")

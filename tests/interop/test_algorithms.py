@@ -292,7 +292,8 @@ def targets(lab):
     policy = make_policy(lab)
     for number, (version, kex, (cipher, mac), host_key) in enumerate(TARGET_CASES):
         name = target_name(number)
-        options = {"KexAlgorithms": kex, "Ciphers": cipher, "MACs": mac, "HostKeyAlgorithms": host_key}
+        options = {"KexAlgorithms": kex, "Ciphers": cipher, "MACs": mac, "HostKeyAlgorithms": host_key,
+                   "LogLevel": "DEBUG1"}  # fmt: skip
         lab.add_openssh(name, TREES[version], options)
     names = [f"async-{option.replace('=', '-').replace('_', '-').replace('@', '-')}" for option in ASYNCSSH_TARGET]
     options = [option + (";encryption_algs=aes256-ctr" if option.startswith("mac") else "") for option in ASYNCSSH_TARGET]

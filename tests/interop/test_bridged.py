@@ -29,8 +29,9 @@ MIB = 1 << 20
 def test_exit_codes_from_0_to_255(alice):
     async def all_codes():
         async with connect(alice, USER) as connection:
-            for first in range(0, 256, 8):
-                codes = range(first, first + 8)
+            # sshd frees a session's place a moment after its end, and has ten.
+            for first in range(0, 256, 4):
+                codes = range(first, first + 4)
                 results = await asyncio.gather(*(connection.run(f"exit {code}") for code in codes))
                 assert [result.exit_status for result in results] == list(codes)
 
@@ -212,13 +213,6 @@ def test_ten_channels_at_once_on_one_connection(alice, tmp_path):
     for i, each in enumerate(done):
         assert each.code == i and each.out == data, each.error
     master.stop()
-
-
-def test_no_more_sessions_is_kept(alice):
-    """OpenSSH sends no-more-sessions@openssh.com by itself, and -N with it shows that nothing breaks."""
-    done = alice.ssh("-v", DESTINATION, "true")
-    assert done.code == 0
-    assert "no-more-sessions@openssh.com" in done.error
 
 
 # ---- forwarding

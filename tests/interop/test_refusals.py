@@ -85,11 +85,11 @@ def test_a_target_that_refuses(alice, lab):
 
 
 def test_a_target_that_says_nothing(lab, make_bastion, tmp_path):
-    client = client_of(make_bastion(service={"limits": {"connect": "1s"}}), tmp_path, lab.alice)
+    client = client_of(make_bastion(service={"limits": {"handshake": "1s"}}), tmp_path, lab.alice)
     started = time.monotonic()
     line = told(client.ssh(f"{LOGIN}@silent1@bastion", "id"))
-    assert "silent1" in line and re.search(r"did not answer|timed out|in time", line), line
-    assert time.monotonic() - started < 25
+    assert re.search(rf"silent1 did not finish its SSH handshake within 1 s\. +{SESSION_ID}$", line), line
+    assert time.monotonic() - started < 15
 
 
 def test_a_target_whose_host_key_is_another(alice, lab):
@@ -120,8 +120,8 @@ def test_a_target_without_a_known_host_key(lab, make_bastion, tmp_path):
     line = told(client_of(bastion, tmp_path / "c", lab.alice).ssh(f"{LOGIN}@web1@bastion", "id"))
     assert "host key" in line and "web1" in line, line
     # The log has the line that an administrator may add.
-    logged = bastion.wait_for_log(r"(SHA256:\S+)", mark)[1]
-    assert any(key.fingerprint in logged for key in lab.host_keys.values())
+    logged = bastion.wait_for_log(r"host key refused.*", mark)[0]
+    assert any(key.fingerprint in logged and key.line in logged for key in lab.host_keys.values()), logged
 
 
 def test_a_target_that_refuses_our_login(alice):
@@ -262,7 +262,7 @@ def test_sigterm_ends_sessions_with_a_message(lab, make_bastion, tmp_path):
     running.process.wait(10)
     running.reader.join(5)
     assert running.process.returncode == 255
-    assert re.search(r"shut|restart|end", running.text()), running.text()
+    assert re.search("bastion: the bastion is being stopped", running.text()), running.text()
 
 
 def test_a_policy_that_does_not_load_refuses_to_start(lab, tmp_path):
@@ -277,4 +277,4 @@ def test_a_policy_that_does_not_load_refuses_to_start(lab, tmp_path):
         done = process.run([binary(), *words])
         assert done.code != 0
         text = done.text + done.error
-        assert re.search(r"policy\.yaml:\d+: .*develoeprs", text), done
+        assert re.search(r"policy\.yaml:\d+(:\d+)?: .*develoeprs", text), done

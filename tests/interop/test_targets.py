@@ -2,6 +2,7 @@
 
 import os
 import re
+from datetime import datetime
 
 import pytest
 
@@ -9,6 +10,7 @@ from support import keys, process
 from support.fixtures import client_of, make_policy
 from support.targets import LOGIN
 
+KIND_NAMES = {"rsa": "RSA", "ecdsa256": "ECDSA", "ecdsa521": "ECDSA"}
 TARGETS = ["web1", "new1", "drop1", "tiny1", "async1"]
 MIB = 1 << 20
 
@@ -36,7 +38,8 @@ def test_sftp(target, alice, tmp_path):
     assert copy.read_bytes() == source.read_bytes()
 
 
-@pytest.mark.parametrize("target", TARGETS)
+# tinysshd started by hand gives no terminal to its user's own client either.
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "tiny1"])
 def test_a_terminal(target, alice):
     done = alice.ssh("-tt", f"{LOGIN}@{target}@bastion", "echo here-$((40 + 2)); exit 4")
     assert "here-42" in done.text and done.code == 4, done
@@ -71,12 +74,12 @@ def test_a_key_file_of_each_kind(kind, lab, make_bastion, tmp_path):
         authorized.write_text(before)
 
 
-def certificate_of(lab, client, tmp_path, *words, target="web1"):
+def certificate_of(client, tmp_path, target: str = "web1") -> str:
     """The certificate that a target was shown, as ssh-keygen prints it."""
-    target = lab.targets[target]
-    mark = target.mark()
-    assert client.ssh(f"{LOGIN}@{target.name}@bastion", *words).code == 0
-    return target.log_since(mark)
+    done = client.ssh(f"{LOGIN}@{target}@bastion", "cat $SSH_USER_AUTH").ok()
+    shown = tmp_path / "shown-cert.pub"
+    shown.write_text(done.text.removeprefix("publickey "))
+    return process.run(["ssh-keygen", "-L", "-f", shown]).ok().text
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa256", "ecdsa521"])
@@ -90,20 +93,25 @@ def test_a_user_ca_of_each_kind(kind, lab, make_bastion, tmp_path):
     policy = make_policy(lab)
     policy["targets"][name] = target_entry(lab, lab.targets[name])
     client = client_of(make_bastion(policy, {"user_ca": str(ca.path)}), tmp_path / "c", lab.alice)
-    assert "CERT" in certificate_of(lab, client, tmp_path, "true", target=name)
+    shown = certificate_of(client, tmp_path, name)
+    assert f"Signing CA: {KIND_NAMES[kind]} {ca.fingerprint}" in shown, shown
 
 
-def test_the_session_certificate_allows_only_what_was_granted(lab, bob, alice):
+def test_the_session_certificate_is_narrow(alice, tmp_path):
+    shown = certificate_of(alice, tmp_path)
+    assert "user certificate" in shown and re.search(rf"Principals: +\n +{LOGIN}\n", shown), shown
+    assert "source-address 127.0.0.1" in shown, shown
+    begin, end = re.search(r"Valid: from (\S+) to (\S+)", shown).groups()
+    minutes = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 60
+    assert 0 < minutes <= 30, shown
+
+
+def test_the_session_certificate_allows_only_what_was_granted(bob, alice, tmp_path):
     """bob may run commands: the target itself would refuse him a terminal or a forwarding."""
-    target = lab.targets["web1"]
-    found = {}
-    for client in (alice, bob):
-        mark = target.mark()
-        assert client.ssh(f"{LOGIN}@web1@bastion", "true").code == 0
-        # sshd prints the options that it took from the certificate.
-        found[client] = re.findall(r"key options:(.*)", target.log_since(mark))[-1].split()
-    assert {"pty", "port-forwarding", "agent-forwarding"} <= set(found[alice])
-    assert not {"pty", "port-forwarding", "agent-forwarding", "x11-forwarding"} & set(found[bob])
+    alices = set(re.findall(r"permit-\S+", certificate_of(alice, tmp_path)))
+    assert {"permit-pty", "permit-port-forwarding", "permit-agent-forwarding"} <= alices
+    bobs = set(re.findall(r"permit-\S+", certificate_of(bob, tmp_path)))
+    assert not {"permit-port-forwarding", "permit-agent-forwarding", "permit-X11-forwarding", "permit-user-rc"} & bobs
 
 
 # ---- how the bastion knows a target

@@ -43,10 +43,23 @@ async def handle(process: asyncssh.SSHServerProcess) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    inward = asyncio.create_task(pump(process.stdin, child.stdin))
+    await asyncio.gather(pump(child.stdout, process.stdout), pump(child.stderr, process.stderr))
     code = await child.wait()
-    await process.stdout.drain()
+    inward.cancel()
     process.exit(code)
+
+
+async def pump(source, sink) -> None:
+    """Copies one stream to its end. asyncssh's own redirection breaks under bulk in both directions."""
+    try:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()
+    except (BrokenPipeError, ConnectionResetError):
+        pass
 
 
 async def main() -> None:

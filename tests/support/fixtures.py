@@ -30,7 +30,7 @@ def lab():
         lab.other_host_key = keys.make_key(lab.keys, "other_host_key")
         lab.add_openssh("web1", "openssh-system")
         lab.add_openssh("new1", "openssh-new")
-        lab.add_openssh("rekey1", "openssh-system", {"RekeyLimit": "64K"})
+        lab.add_openssh("rekey1", "openssh-system", {"RekeyLimit": "64K", "LogLevel": "DEBUG1"})
         lab.add_openssh("untrusting1", "openssh-system", trust=False)
         lab.add_dropbear("drop1")
         lab.add_tinyssh("tiny1")

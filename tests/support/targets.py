@@ -106,7 +106,8 @@ class Lab:
             f"AuthorizedKeysFile {self.home / '.ssh/authorized_keys' if trust else 'none'}",
             f"Subsystem sftp {root / 'usr/lib/openssh/sftp-server'}",
             "AcceptEnv LANG LC_* BASTION_TEST_*",
-            "LogLevel DEBUG1",
+            "LogLevel VERBOSE",  # at DEBUG1 sshd writes to the command's standard error
+            "ExposeAuthInfo yes",
             "PermitRootLogin yes",
             "PidFile none",
             "StreamLocalBindUnlink yes",

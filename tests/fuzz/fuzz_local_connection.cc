@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::uint32_t high = input.u8();
     const std::size_t len = high << 8 | input.u8();
     if ((what & 0x80) != 0) {
-      const ChannelNumber channel = (what & 7) | (what & 8) << 5;
+      const ChannelNumber channel = (what & 7U) | (what & 8U) << 5;
       switch ((what >> 4) & 7) {
         case 0: connection.tcp_connected(channel); break;
         case 1: {

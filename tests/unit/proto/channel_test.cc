@@ -138,7 +138,8 @@ TEST(ChannelPermits, AllowExactlyWhatIsListed) {
 // --- parsers ---
 
 TEST(ParseChannelOpen, ReadsEveryType) {
-  const auto open = parse_channel_open(open_tcpip("direct-tcpip", 1, "db", 5432, 2, 3));
+  const Bytes message = open_tcpip("direct-tcpip", 1, "db", 5432, 2, 3);
+  const auto open = parse_channel_open(message);
   ASSERT_TRUE(open);
   EXPECT_EQ(open->type, ChannelType::kDirectTcpip);
   EXPECT_EQ(open->sender, 1U);
@@ -156,7 +157,8 @@ TEST(ParseChannelOpen, ReadsEveryType) {
 TEST(ParseChannelOpen, DescribesIpv6AndCutsLongNames) {
   EXPECT_EQ(describe_destination(*parse_channel_open(open_tcpip("direct-tcpip", 1, "::1", 22))),
             "[::1]:22");
-  const auto open = parse_channel_open(open_tcpip("direct-tcpip", 1, std::string(9999, 'x'), 1));
+  const Bytes message = open_tcpip("direct-tcpip", 1, std::string(9999, 'x'), 1);
+  const auto open = parse_channel_open(message);
   EXPECT_LE(describe_destination(*open).size(), kDetailBytesMax);
 }
 

@@ -291,9 +291,9 @@ Status Ring::restrict_and_enable(RingProfile profile) {
   return {};
 }
 
-void Ring::recv(int fd, Token token) {
+void Ring::recv(int fd, Token token, std::uint32_t bytes_max) {
   io_uring_sqe entry{};
-  io_uring_prep_recv(&entry, fd, nullptr, 0, 0);
+  io_uring_prep_recv(&entry, fd, nullptr, bytes_max, 0);
   entry.flags = IOSQE_BUFFER_SELECT;
   entry.buf_group = kGroup;
   entry.user_data = token.pack();

@@ -72,7 +72,8 @@ class Ring {
 
   /// recv: into one of the ring's own buffers, chosen when data is there, so that idle sockets hold
   /// none. -ENOBUFS: none was free; arm again after a `recycle`, never at once (it would spin).
-  void recv(int fd, Token token);
+  /// At most `bytes_max` of them; 0: as many as a buffer holds.
+  void recv(int fd, Token token, std::uint32_t bytes_max = 0);
   /// recv_into: into the caller's memory.
   void recv_into(int fd, MutBytes into, Token token);
   /// writev: the iovecs and their bytes stay until the completion.

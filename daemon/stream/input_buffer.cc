@@ -11,13 +11,13 @@ bool InputBuffer::may_keep_slab() const {
   return ring_->buffers_free() * kFreeShareToKeep >= ring_->buffers();
 }
 
-void InputBuffer::receive(int fd, Token token) {
+void InputBuffer::receive(int fd, Token token, std::size_t bytes_max) {
   if (slab_ != kNoSlab) {
+    const MutBytes room = ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_end_);
     receiving_here_ = true;
-    ring_->recv_into(fd, ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_end_),
-                     token);
+    ring_->recv_into(fd, room.first(std::min(room.size(), bytes_max)), token);
   } else {
-    ring_->recv(fd, token);
+    ring_->recv(fd, token, static_cast<std::uint32_t>(std::min<std::size_t>(bytes_max, INT32_MAX)));
   }
 }
 

@@ -29,8 +29,9 @@ class InputBuffer {
   InputBuffer(const InputBuffer&) = delete;
   InputBuffer& operator=(const InputBuffer&) = delete;
 
-  /// receive arms one receive: behind what lies in the slab, or into a slab that the ring chooses.
-  void receive(int fd, Token token);
+  /// receive arms one receive of at most `bytes_max` bytes: behind what lies in the slab, or into a
+  /// slab that the ring chooses.
+  void receive(int fd, Token token, std::size_t bytes_max = SIZE_MAX);
   /// received takes the completion of that receive, which gave `completion.result` > 0 bytes.
   void received(const Completion& completion);
   /// dropped gives back the slab of a completion that brought no bytes.

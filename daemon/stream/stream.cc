@@ -4,12 +4,12 @@
 
 namespace bastion::daemon {
 
-void Stream::arm_receive() {
+void Stream::arm_receive(std::size_t bytes_max) {
   if (receiving_ || at_end_ || closing_ || error_ != 0) {
     return;
   }
   receiving_ = true;
-  in_.receive(socket_.get(), read_);
+  in_.receive(socket_.get(), read_, bytes_max);
 }
 
 Stream::Received Stream::on_receive(const Completion& completion) {

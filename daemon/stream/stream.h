@@ -25,8 +25,9 @@ class Stream {
   InputBuffer& in() { return in_; }
   int fd() const { return socket_.get(); }
 
-  /// arm_receive asks for more bytes, unless that is under way, or the peer has ended.
-  void arm_receive();
+  /// arm_receive asks for at most `bytes_max` more bytes (not 0), unless that is under way, or the
+  /// peer has ended.
+  void arm_receive(std::size_t bytes_max = SIZE_MAX);
   enum class Received : std::uint8_t {
     kBytes,    // more lies in in()
     kEnd,      // the peer has sent its last byte

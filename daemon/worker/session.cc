@@ -101,7 +101,7 @@ void WorkerSession::rearm(Token token) {
   const auto kind = static_cast<TokenKind>(token.kind);
   if (kind == TokenKind::kTunnelRead) {
     if (Tunnel* tunnel = tunnel_at(token.index)) {
-      tunnel->stream->arm_receive();
+      arm_tunnel(*tunnel);
     }
     return;
   }
@@ -356,8 +356,10 @@ void WorkerSession::after_work() {
     }
   }
   if (state_ == State::kLocal && local_ != nullptr) {
-    for (const proto::ChannelNumber channel : local_->ready_channels()) {
-      if (Tunnel* tunnel = find_tunnel(channel)) {
+    local_->ready_channels();  // each is looked at here anyhow
+    for (const auto& tunnel : tunnels_) {
+      // Its window opened, or our queue towards the user has room again.
+      if (!tunnel->stream->closing() && !tunnel->stream->receiving()) {
         feed_user(*tunnel);
       }
     }

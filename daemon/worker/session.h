@@ -119,6 +119,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void flush_batch(Tunnel& tunnel);
   void feed_user(Tunnel& tunnel);
   void settle_tunnel(Tunnel& tunnel);
+  void arm_tunnel(Tunnel& tunnel);
   void close_tunnel(Tunnel& tunnel);
   void close_tunnels();
   void reap_tunnels();

@@ -45,7 +45,7 @@ void WorkerSession::on_tunnel_opened(const ipc::TunnelOpened& message, UniqueFd 
       worker_.tunnel_token(TokenKind::kTunnelWrite, tunnel->slot));
   tunnels_.push_back(std::move(tunnel));
   local_->tcp_connected(message.channel);
-  tunnels_.back()->stream->arm_receive();
+  arm_tunnel(*tunnels_.back());
 }
 
 void WorkerSession::on_tunnel_refused(std::uint32_t request, const ipc::Refused& refused) {
@@ -218,8 +218,19 @@ void WorkerSession::settle_tunnel(Tunnel& tunnel) {
       close_tunnel(tunnel);
     }
   }
-  if (!tunnel.stream->closing() && tunnel.stream->in().empty() && !tunnel.channel_gone) {
-    tunnel.stream->arm_receive();
+  arm_tunnel(tunnel);
+}
+
+// arm_tunnel reads no more than the user's window takes, so that next to nothing is ever parked;
+// ready_channels tells when a window opens again.
+void WorkerSession::arm_tunnel(Tunnel& tunnel) {
+  if (tunnel.stream->closing() || !tunnel.stream->in().empty() || tunnel.channel_gone ||
+      local_ == nullptr) {
+    return;
+  }
+  const std::size_t room = local_->tcp_room(tunnel.channel);
+  if (room > 0 && down().transport->queued_bytes() < limits::kSendQueueBytesMax) {
+    tunnel.stream->arm_receive(room);
   }
 }
 

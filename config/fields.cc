@@ -89,13 +89,13 @@ std::string Fields::label(std::string_view key) const {
 const YamlNode* Fields::get(std::string_view key) {
   known_.emplace_back(key);
   const auto found = std::find_if(node_.members.begin(), node_.members.end(),
-                                  [&](const auto& member) { return member.first.text == key; });
-  return found == node_.members.end() ? nullptr : &found->second;
+                                  [&](const auto& member) { return member.key.text == key; });
+  return found == node_.members.end() ? nullptr : &found->value;
 }
 
 bool Fields::has(std::string_view key) const {
   return std::any_of(node_.members.begin(), node_.members.end(),
-                     [&](const auto& member) { return member.first.text == key; });
+                     [&](const auto& member) { return member.key.text == key; });
 }
 
 const YamlNode* Fields::require(std::string_view key, std::string_view what) {
@@ -110,10 +110,9 @@ const YamlNode* Fields::require(std::string_view key, std::string_view what) {
 void Fields::later(std::string_view key, std::string_view why) {
   later_.emplace_back(key);
   const auto found = std::find_if(node_.members.begin(), node_.members.end(),
-                                  [&](const auto& member) { return member.first.text == key; });
+                                  [&](const auto& member) { return member.key.text == key; });
   if (found != node_.members.end()) {
-    file_.error(found->first,
-                label(key) + " is not supported by this version: " + std::string(why));
+    file_.error(found->key, label(key) + " is not supported by this version: " + std::string(why));
   }
 }
 

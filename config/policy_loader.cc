@@ -139,9 +139,8 @@ void load_revoked(PolicyLoader& loader, Fields& fields) {
 }
 
 /// members_of gives a map's members; anything but a map or nothing is complained of.
-const std::vector<std::pair<YamlNode, YamlNode>>& members_of(PolicyLoader& loader,
-                                                             const YamlNode& node,
-                                                             std::string_view label) {
+const std::vector<YamlMember>& members_of(PolicyLoader& loader, const YamlNode& node,
+                                          std::string_view label) {
   if (!node.is_map()) {
     loader.file.expected(node, label, "keys and values");
   }

@@ -226,7 +226,7 @@ void read_allowance(PolicyLoader& loader, Fields& fields, const YamlNode& item, 
     file.expected(item, fields.label("allow"), "an action, or {action: [parameters]}");
     return;
   }
-  const YamlNode& name = with_parameters ? item.members.front().first : item;
+  const YamlNode& name = with_parameters ? item.members.front().key : item;
   const auto action =
       name.text.find(':') == name.text.npos ? parse_action(name.text) : std::nullopt;
   if (!action) {
@@ -247,7 +247,7 @@ void read_allowance(PolicyLoader& loader, Fields& fields, const YamlNode& item, 
   } else if (action->parameter.empty() &&
              (allowance.action == Action::kSubsystem ||
               (allowance.action >= Action::kForwardLocal && allowance.action < Action::kJump))) {
-    read_parameters(fields, item.members.front().second, allowance);
+    read_parameters(fields, item.members.front().value, allowance);
   } else {
     file.error(name, fields.label("allow") + ": " + in_quotes(name.text) + " takes no parameters" +
                          (allowance.action == Action::kExec
@@ -387,9 +387,9 @@ void load_rule(PolicyLoader& loader, const YamlNode& node, std::size_t number,
   if (node.is_map()) {
     const auto name =
         std::find_if(node.members.begin(), node.members.end(), [](const auto& member) {
-          return member.first.text == "name" && is_account_name(member.second.text);
+          return member.key.text == "name" && is_account_name(member.value.text);
         });
-    rule.name = name == node.members.end() ? rule.name : name->second.text;
+    rule.name = name == node.members.end() ? rule.name : name->value.text;
   }
   Fields fields(file, node, "rule " + in_quotes(rule.name));
   if (const YamlNode* name = fields.require("name", "a name")) {

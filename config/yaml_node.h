@@ -4,12 +4,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "config/problem.h"
 
 namespace bastion::config {
+
+struct YamlMember;
 
 /// YamlNode is one value of a file with its place. Scalars are kept as they are written, so that
 /// `no`, `off`, `0x10` and `1.10` stay what the person typed and each key says what it makes of
@@ -19,14 +20,20 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   int line = 0;
   int column = 0;
-  bool plain = false;                                  // a scalar without quotes
-  std::string text;                                    // of a scalar
-  std::vector<YamlNode> items;                         // of a list
-  std::vector<std::pair<YamlNode, YamlNode>> members;  // of a map, in file order; keys are scalars
+  bool plain = false;               // a scalar without quotes
+  std::string text;                 // of a scalar
+  std::vector<YamlNode> items;      // of a list
+  std::vector<YamlMember> members;  // of a map, in file order
 
   bool is_scalar() const { return kind == Kind::kScalar; }
   bool is_list() const { return kind == Kind::kList; }
   bool is_map() const { return kind == Kind::kMap; }
+};
+
+/// YamlMember is one key of a map, which is a scalar, with its value.
+struct YamlMember {
+  YamlNode key;
+  YamlNode value;
 };
 
 /// The limits of a file, beside its size (file_bytes_max).

@@ -124,7 +124,7 @@ class TreeBuilder final : public YAML::EventHandler {
     if (parent.node.is_list()) {
       parent.node.items.push_back(std::move(node));
     } else if (parent.key) {
-      parent.node.members.emplace_back(std::move(*parent.key), std::move(node));
+      parent.node.members.push_back({std::move(*parent.key), std::move(node)});
       parent.key.reset();
     } else {
       note_key(parent, node);

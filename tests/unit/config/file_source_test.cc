@@ -45,7 +45,7 @@ TEST_F(SystemFilesTest, ReadsAnOrdinaryFile) {
 }
 
 TEST_F(SystemFilesTest, sec_093_OthersMustNotWriteToIt) {
-  for (const mode_t mode : {0666, 0664, 0646, 0620, 0602}) {
+  for (const mode_t mode : {0666U, 0664U, 0646U, 0620U, 0602U}) {
     EXPECT_NE(error(write("a", mode)).find("others may write to it (mode 0"), std::string::npos)
         << mode;
   }

@@ -23,9 +23,9 @@ TEST(Yaml, KeepsScalarsAsTheyAreWrittenWithTheirPlaces) {
       "a: no\nb: [off, 0x10, 1.10, 012, ~, \"\", 'x y']\nc:\n  d: \"true\"\n  e:\n", "f", problems);
   ASSERT_TRUE(root.has_value());
   ASSERT_EQ(root->members.size(), 3U);
-  EXPECT_EQ(root->members[0].second.text, "no");
-  EXPECT_TRUE(root->members[0].second.plain);
-  const YamlNode& list = root->members[1].second;
+  EXPECT_EQ(root->members[0].value.text, "no");
+  EXPECT_TRUE(root->members[0].value.plain);
+  const YamlNode& list = root->members[1].value;
   ASSERT_EQ(list.items.size(), 7U);
   EXPECT_EQ(list.items[0].text, "off");
   EXPECT_EQ(list.items[1].text, "0x10");
@@ -36,11 +36,11 @@ TEST(Yaml, KeepsScalarsAsTheyAreWrittenWithTheirPlaces) {
   EXPECT_EQ(list.items[6].text, "x y");
   EXPECT_EQ(list.items[1].line, 2);
   EXPECT_EQ(list.items[1].column, 10);
-  const YamlNode& d = root->members[2].second.members[0].second;
+  const YamlNode& d = root->members[2].value.members[0].value;
   EXPECT_EQ(d.text, "true");
   EXPECT_FALSE(d.plain);
   EXPECT_EQ(d.line, 4);
-  EXPECT_EQ(root->members[2].second.members[1].second.kind, YamlNode::Kind::kNull);
+  EXPECT_EQ(root->members[2].value.members[1].value.kind, YamlNode::Kind::kNull);
 }
 
 TEST(sec_092_Yaml, WhatIsNotOneDocumentOfKeysIsRefused) {

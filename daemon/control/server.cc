@@ -80,17 +80,22 @@ std::expected<UniqueFd, std::string> bind_control_socket(const std::string& path
     }
     unlink(path.c_str());
   }
-  // No window in which others could connect: the mode is right from the start.
+  // No window in which others could connect: mode and group are right from the start. The group
+  // comes from our own for the moment, since under systemd we may not chown.
+  const gid_t own_group = getegid();
+  const bool for_group = groups.admin && geteuid() == 0;
+  if (for_group && setegid(*groups.admin) != 0) {
+    return failed("cannot take its group: " + std::string(std::strerror(errno)));
+  }
   const mode_t before = umask(groups.viewer ? 0111 : 0117);
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
   umask(before);
+  if (for_group && setegid(own_group) != 0) {
+    return failed("cannot give its group back: " + std::string(std::strerror(errno)));
+  }
   if (bound != 0) {
     return failed(error == ENOENT ? "its folder does not exist" : std::strerror(error));
-  }
-  if (groups.admin && geteuid() == 0 &&
-      lchown(path.c_str(), static_cast<uid_t>(-1), *groups.admin) != 0) {
-    return failed(std::strerror(errno));
   }
   if (listen(fd.get(), 64) != 0) {
     return failed(std::strerror(errno));

@@ -11,4 +11,7 @@ extern const std::string_view kVersion;
 // no git checkout.
 extern const std::string_view kRevision;
 
+// kProgramDir is the folder that `meson install` puts bastiond-resolver into.
+extern const std::string_view kProgramDir;
+
 }  // namespace bastion

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/version.h"
 #include "daemon/process.h"
 
 namespace bastion::daemon {
@@ -92,16 +93,17 @@ Result<Programs> open_programs() {
   if (!programs.bastiond) {
     return fail(ErrorCode::kIo, "/proc is needed to start processes", errno);
   }
+  // Beside us in the build tree; else where it is installed, also below another root.
   const std::string folder = own_folder();
-  for (const char* place : {"/bastiond-resolver", "/../libexec/bastiond/bastiond-resolver",
-                            "/../lib/bastiond/bastiond-resolver"}) {
-    programs.resolver.reset(open((folder + place).c_str(), O_PATH | O_CLOEXEC));
+  for (const std::string& place :
+       {folder, folder + "/../libexec/bastiond", std::string(kProgramDir)}) {
+    programs.resolver.reset(open((place + "/bastiond-resolver").c_str(), O_PATH | O_CLOEXEC));
     if (programs.resolver) {
       return programs;
     }
   }
   return fail(ErrorCode::kIo,
-              "bastiond-resolver is neither beside bastiond nor in ../libexec/bastiond", errno);
+              "bastiond-resolver is neither beside bastiond nor where it is installed", errno);
 }
 
 Result<pid_t> spawn(const Programs& programs, const ChildSpec& spec) {

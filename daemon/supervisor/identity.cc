@@ -69,8 +69,8 @@ std::expected<Identities, std::string> find_identities(bool one_uid) {
     if (!found || found->uid == 0) {
       return std::unexpected(
           "there is no user " + name +
-          ": make our users with `systemd-sysusers bastiond.conf` (deploy/sysusers has the file), "
-          "or run all processes under one unprivileged uid with --one-uid");
+          ": make our users with `systemd-sysusers bastiond.conf` (that is "
+          "deploy/systemd/bastiond.sysusers), or run all processes under one unprivileged uid with --one-uid");
     }
     identities.roles[role] = *found;
   }

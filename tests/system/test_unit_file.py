@@ -1,0 +1,89 @@
+"""What `meson install` puts where, and what systemd itself says of the unit."""
+
+import os
+import pathlib
+import re
+import shutil
+import socket
+
+import pytest
+
+from support import machine, process
+
+# A uid for each kind of process costs CAP_SETUID and CAP_SETGID; all else that can be taken away is.
+EXPOSURE_MAX = 2.3
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("installed")
+    machine.install(folder)
+    return folder
+
+
+def only(installed: pathlib.Path, pattern: str) -> pathlib.Path:
+    found = list(installed.rglob(pattern))
+    assert len(found) == 1, f"{pattern}: {found}"
+    return found[0]
+
+
+def analyze(*words) -> process.Done:
+    assert shutil.which("systemd-analyze"), "systemd-analyze is missing: install Debian's package systemd"
+    return process.run(["systemd-analyze", "--no-pager", *words])
+
+
+def test_every_file_is_installed(installed):
+    for pattern in (
+        "sbin/bastiond",
+        "bin/bastionctl",
+        "libexec/bastiond/bastiond-resolver",
+        "lib/systemd/system/bastiond.service",
+        "lib/sysusers.d/bastiond.conf",
+        "lib/tmpfiles.d/bastiond.conf",
+        "doc/bastiond/README.md",
+        "doc/bastiond/docs/operations.md",
+        "doc/bastiond/samples/bastiond.yaml",
+        "doc/bastiond/samples/policy.yaml",
+    ):
+        only(installed, pattern)
+
+
+def test_an_installed_bastiond_finds_its_resolver(installed, tmp_path):
+    # It looks for the resolver before it binds anything, so that a taken port shows that it got that far.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        key = tmp_path / "key"
+        process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]).ok()
+        (tmp_path / "policy.yaml").write_text("users: {}\ntargets: {}\nrules: []\n")
+        config = tmp_path / "bastiond.yaml"
+        config.write_text(
+            f"listen: ['127.0.0.1:{taken.getsockname()[1]}']\nhost_keys: [key]\ncontrol: {{socket: {tmp_path}/c}}\n"
+        )
+        program = only(installed, "sbin/bastiond")
+        words = ["--one-uid"] if os.getuid() == 0 else []
+        done = process.run([program, "--config", config, *words])
+        assert done.code == 1 and "another program has that port" in done.error, str(done)
+
+
+def test_the_unit_names_programs_that_are_there(installed):
+    unit = only(installed, "bastiond.service").read_text()
+    assert "@" not in re.sub(r"(?m)^#.*|SystemCallFilter=.*", "", unit), "a place was not filled in"
+    for command in re.findall(r"^Exec\w+=(\S+)", unit, re.M):
+        assert (installed / command.lstrip("/")).is_file(), command
+    for document in re.findall(r"file:(\S+)", unit):
+        assert (installed / document.lstrip("/")).is_file(), document
+
+
+def test_systemd_finds_no_fault_with_the_unit(installed, tmp_path):
+    # Its programs are not at their places on this machine: a copy names them where they are.
+    unit = only(installed, "bastiond.service").read_text()
+    copy = tmp_path / "bastiond.service"
+    copy.write_text(re.sub(r"(?m)^(Exec\w+=)(/)", rf"\g<1>{installed}/", unit))
+    done = analyze("verify", "--man=no", "--recursive-errors=no", copy)
+    assert done.code == 0 and "bastiond.service" not in done.error, str(done)
+
+
+def test_the_exposure_is_small(installed):
+    done = analyze("security", "--offline=yes", f"--threshold={EXPOSURE_MAX * 10:.0f}", only(installed, "bastiond.service"))
+    score = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.text)
+    assert score, str(done)
+    assert done.code == 0 and float(score[1]) <= EXPOSURE_MAX, str(done)

@@ -28,6 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 PYTHON = "/usr/bin/python3"
 PYTHON_SUITES = ("interop", "hostile", "sim", "system")
+# Suites whose tests share nothing between processes: one process for each core.
+PARALLEL_SUITES = ("interop", "hostile")
 
 UNIT_SECONDS_MAX = 900  # one program, all of its tests
 PYTEST_SECONDS_MAX = 180  # one test
@@ -206,6 +208,8 @@ class Runner:
             PYTHON, "-m", "pytest", TESTS / folder, "-q", "-ra", "--color=no", "-p", "no:cacheprovider",
             f"--junitxml={report}", "-o", "junit_family=xunit2", f"--timeout={PYTEST_SECONDS_MAX}",
         ]  # fmt: skip
+        if folder in PARALLEL_SUITES:
+            command += ["-n", str(os.cpu_count())]
         if self.options.filter and self.options.filter != folder:
             command += ["-k", self.options.filter]
         print(f"  {folder:<22} running ...", flush=True)

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kTermBytesMax = 256;
 constexpr std::size_t kSignalNameBytesMax = 64;
 /// RFC 4254 8: 159 opcodes of 5 bytes and the end.
-constexpr std::size_t kTerminalModesBytesMax = 160 * 5;
+constexpr std::size_t kTerminalModesBytesMax = std::size_t{160} * 5;
 
 bool matches(const std::vector<ForwardPattern>& patterns, std::string_view host,
              std::uint32_t port) {

@@ -17,9 +17,10 @@ constexpr std::size_t kDisconnectTextKeptMax = 1024;
 constexpr std::size_t kWaitingBefore = 4 + limits::kPayloadHeadroom;
 constexpr std::size_t kWaitingAround = kWaitingBefore + limits::kPayloadTailroom;
 
-std::uint64_t times(std::uint64_t value, std::uint64_t quarters) {
-  const std::uint64_t quarter = value / 4 + (value % 4 != 0 ? 1 : 0);
-  return quarter > UINT64_MAX / quarters ? UINT64_MAX : quarter * quarters;
+/// halves gives value * num / 2, rounded up, or the largest number where that is more.
+std::uint64_t halves(std::uint64_t value, std::uint64_t num) {
+  const std::uint64_t half = value / 2 + value % 2;
+  return half > UINT64_MAX / num ? UINT64_MAX : half * num;
 }
 
 }  // namespace
@@ -30,7 +31,9 @@ Transport::Transport(std::shared_ptr<const TransportOptions> options, ChunkPool&
       random_(&random),
       writer_(pool, random),
       waiting_(pool),
-      ident_(options_->ident) {}
+      ident_(options_->ident),
+      forced_bytes_(halves(options_->rekey.bytes, 8)),
+      forced_packets_(halves(options_->rekey.packets, 3)) {}
 
 Transport::~Transport() = default;
 
@@ -336,10 +339,9 @@ void Transport::request_rekey(MonoTime now) {
 /// force_rekey begins an exchange where the owner has put it off for too long. It is asked at each
 /// packet, in both directions.
 void Transport::force_rekey() {
-  const RekeyLimits& rekey = options_->rekey;
-  if (may_start_rekey() &&
-      (std::max(reader_.key_bytes(), writer_.key_bytes()) >= times(rekey.bytes, 16) ||
-       std::max(reader_.key_packets(), writer_.key_packets()) >= times(rekey.packets, 6))) {
+  if ((std::max(reader_.key_bytes(), writer_.key_bytes()) >= forced_bytes_ ||
+       std::max(reader_.key_packets(), writer_.key_packets()) >= forced_packets_) &&
+      may_start_rekey()) {
     begin_kex(last_now_);
   }
 }

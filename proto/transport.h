@@ -79,7 +79,8 @@ struct Step {
   StepKind kind = StepKind::kNeedBytes;
   std::size_t consumed = 0;    // bytes of `in` that are done with
   std::size_t need_bytes = 0;  // kNeedBytes: at least so many must lie behind `consumed`
-  Payload payload;             // kPayload: lies inside `in`
+  Payload payload;             // kPayload: lies inside `in`, and stays there for as long as the
+                               // owner keeps that memory: later calls touch only what is behind
 };
 
 /// Exchange shows a key exchange that waits for the warden. Views live until the provide_ call.
@@ -265,6 +266,8 @@ class Transport final : public PacketSink {
   std::optional<Cookie> next_cookie_;
   MonoTime keys_since_;
   MonoTime last_now_;
+  std::uint64_t forced_bytes_;    // beyond these we begin an exchange unasked
+  std::uint64_t forced_packets_;
   std::uint64_t num_exchanges_ = 0;
   std::size_t pre_ident_lines_ = 0;
   std::size_t pongs_waiting_bytes_ = 0;

@@ -151,8 +151,10 @@ def user_cases():
 @pytest.mark.parametrize("version, kex, suite, host_key, user_key", user_cases(), ids=lambda part: "+".join(part) if isinstance(part, tuple) else None)
 def test_openssh_as_client(version, kex, suite, host_key, user_key, world, tmp_path):
     client = world.client(tmp_path, USER_ALGORITHMS[user_key])
+    # For the signature ssh wants the plain name of a certificate's algorithm, too.
+    accepted = user_key + "," + user_key.replace("-cert-v01@openssh.com", "")
     options = [f"KexAlgorithms={kex}", f"Ciphers={suite[0]}", f"MACs={suite[1]}", f"HostKeyAlgorithms={host_key}",
-               f"PubkeyAcceptedAlgorithms={user_key}"]  # fmt: skip
+               f"PubkeyAcceptedAlgorithms={accepted}"]  # fmt: skip
     if "-cert-" in user_key:
         options.append(f"CertificateFile={client.key.path}-cert.pub")
     done = client.ssh("-v", f"{LOGIN}@web1@bastion", "echo $((6 * 7))", version=version, options=options)
@@ -191,7 +193,8 @@ def by_name(prefix: str, names) -> list[str]:
 
 
 ASYNCSSH = (
-    by_name("kex_algs", [name for name in COMPATIBLE["kex"] if "mlkem" not in name and name != "sntrup761x25519-sha512"])
+    # Debian's asyncssh has no post-quantum key exchange.
+    by_name("kex_algs", [name for name in COMPATIBLE["kex"] if "mlkem" not in name and "sntrup" not in name])
     + by_name("encryption_algs", COMPATIBLE["cipher"])
     + by_name("mac_algs", COMPATIBLE["mac"])
     + by_name("server_host_key_algs", COMPATIBLE["HostKeyAlgorithms"])

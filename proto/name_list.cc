@@ -35,9 +35,6 @@ Status check_name_list(std::string_view list) {
   std::size_t name_len = 0;
   for (const char c : list) {
     if (c == ',') {
-      if (name_len == 0) {
-        return fail(ErrorCode::kProtocol, "empty name in a name-list");
-      }
       name_len = 0;
       continue;
     }
@@ -47,9 +44,6 @@ Status check_name_list(std::string_view list) {
     if (++name_len > limits::kAlgorithmNameMax) {
       return fail(ErrorCode::kProtocol, "name of more than 64 characters in a name-list");
     }
-  }
-  if (!list.empty() && name_len == 0) {
-    return fail(ErrorCode::kProtocol, "empty name in a name-list");
   }
   return {};
 }

@@ -504,8 +504,8 @@ TEST(ExtInfo, BoundsTheNames) {
   EXPECT_FALSE(most.leg.error.has_value());
   EXPECT_EQ(most.leg->peer().server_sig_algs.size(), limits::kExtInfoNamesMax);
 
-  for (const std::string& bad : {names + ",a", std::string(65, 'a'), std::string("a,,b"),
-                                 std::string("a\x1b[2J"), std::string("a b")}) {
+  for (const std::string& bad :
+       {names + ",a", std::string(65, 'a'), std::string("a\x1b[2J"), std::string("a b")}) {
     Duel duel(Role::kClient);
     duel.handshake();
     duel.peer.packet(ext_info(1, {"server-sig-algs", bad}));

@@ -143,6 +143,9 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void channel_refused(proto::ChannelType type, std::string_view detail,
                        std::string_view text) override;
 
+  static constexpr std::int64_t kNotesBurst = 500;
+  static constexpr std::int64_t kNotesPerSecond = 20;
+
   Worker& worker_;
   std::uint32_t slot_;
   ipc::SessionId id_;
@@ -173,6 +176,10 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   MonoTime handshake_deadline_;
   MonoTime end_deadline_;
   bool finished_ = false;  // the bridge said so
+  // What the log hears of one session is bounded: a burst, then a trickle, and how many were left out.
+  std::int64_t notes_left_ = kNotesBurst;
+  std::uint64_t notes_dropped_ = 0;
+  MonoTime notes_since_;
 };
 
 }  // namespace bastion::daemon

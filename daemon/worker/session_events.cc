@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <utility>
+
 #include "daemon/worker/session.h"
 #include "daemon/worker/worker.h"
 
@@ -17,7 +20,23 @@ std::string describe_channel(const proto::ChannelInfo& channel) {
 
 }  // namespace
 
+// note is bounded: a user who has a million channels refused must not fill the log's disk.
 void WorkerSession::note(bool warning, std::string text) {
+  const std::int64_t refill =
+      (worker_.now().ns - notes_since_.ns) / (kNsPerSecond / kNotesPerSecond);
+  if (refill > 0) {
+    notes_left_ = std::min(kNotesBurst, notes_left_ + refill);
+    notes_since_ = worker_.now();
+  }
+  if (notes_left_ == 0) {
+    ++notes_dropped_;
+    return;
+  }
+  --notes_left_;
+  if (notes_dropped_ > 0) {
+    text += " (and " + std::to_string(std::exchange(notes_dropped_, 0)) +
+            " events before it that were too many to tell)";
+  }
   worker_.tell(*this, ipc::SessionEvent{warning, std::move(text)});
 }
 

@@ -30,6 +30,8 @@ CLONE_NEWNET = 0x40000000
 @contextlib.contextmanager
 def private_network():
     """Gives this thread, and what it starts, a network of its own that has nothing but loopback."""
+    if os.getuid() != 0:
+        raise AssertionError("a machine of their own is booted for these tests, which needs root: run them as root")
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/thread-self/ns/net") as before:
         if libc.unshare(CLONE_NEWNET) != 0:
@@ -71,6 +73,7 @@ def tree() -> pathlib.Path:
     roots.mkdir(parents=True, exist_ok=True)
     root = roots / suite
     entry = root / "etc" / "bastiond-tests"
+    assert shutil.which("debootstrap"), "debootstrap is missing: run deploy/setup test"
     with open(roots / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if entry.exists() and entry.read_text() == PACKAGES:
@@ -100,8 +103,6 @@ class Machine:
     """One booted machine. `configuration` is its /etc/bastiond, and may be changed from outside while it runs."""
 
     def __init__(self, folder: pathlib.Path):
-        if os.getuid() != 0:
-            raise AssertionError("booting a machine needs root: run ./dev test system as root")
         self.folder = folder
         self.root = tree()
         self.configuration = folder / "etc"
@@ -118,7 +119,9 @@ class Machine:
             *[f"--bind-ro={os.path.realpath(source)}:{place}" for place, source in binds.items()],
             *BOOT_WORDS,
         ]  # fmt: skip
-        environment = os.environ | {"PATH": f"{process.peers()}/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+        search = f"{process.peers()}/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        assert shutil.which(command[0], path=search), "systemd-nspawn is missing: run deploy/setup test"
+        environment = os.environ | {"PATH": search}
         self.nspawn = process.Service(command, folder / "console.log", env=environment)
         self.init = 0
         try:

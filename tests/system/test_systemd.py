@@ -45,7 +45,6 @@ class Service:
             "rules": [{"name": "all", "who": "all", "targets": "all", "logins": [LOGIN], "allow": ["shell", "exec"]}],
         }
         self.settings = {
-            "listen": ["127.0.0.1:22"],
             "host_keys": ["ssh_host_ed25519_key"],
             "user_ca": "user_ca",
             "workers": 2,
@@ -113,6 +112,8 @@ def service():
                 done = machine.run(*command.split()).ok()
                 assert "bastiond" not in done.error, str(done)
             machine.run("systemctl", "daemon-reload").ok()
+            # Of use to sanitized programs only: their leak check traces, which the unit forbids.
+            machine.run("systemctl", "set-environment", "ASAN_OPTIONS=detect_leaks=0").ok()
             yield Service(machine, lab)
         finally:
             if machine is not None:
@@ -127,7 +128,8 @@ def test_it_starts(service):
     shown = service.show("ActiveState", "SubState", "StatusText", "NRestarts")
     assert shown["ActiveState"] == "active" and shown["SubState"] == "running", service.said()
     assert shown["StatusText"].startswith("ready") and shown["NRestarts"] == "0", shown
-    assert "listening on 127.0.0.1 port 22" in service.said()
+    for address in ("0.0.0.0", "::"):
+        assert f"listening on {address} port 22" in service.said()
 
 
 def test_a_user_logs_in_through_it(service):
@@ -163,6 +165,32 @@ def test_the_processes_live_under_the_units_rules_and_their_own(service):
         for kind, folders in service.processes().items()
     }
     assert all(filters[kind] > filters["supervisor"] > 0 for kind in KINDS), filters
+
+
+def test_the_sandboxes_hold_under_the_units_rules(service):
+    unit = service.machine.path("/usr/local/lib/systemd/system/bastiond.service").read_text()
+    unit = re.sub(r"(?m)^(Exec(StartPre|Reload)|Restart)=.*\n", "", unit)
+    unit = re.sub(r"(?m)^Type=.*", "Type=oneshot", unit)
+    unit, number = re.subn(r"(?m)^(ExecStart=\S+) .*", r"\1 --sandbox-self-test", unit)
+    assert number == 1
+    copy = service.machine.path("/run/systemd/system/self-test.service")
+    copy.write_text(unit.replace("Directory=bastiond", "Directory=self-test"))
+    service.systemctl("daemon-reload").ok()
+    done = service.systemctl("start", "self-test")
+    said = service.machine.run("journalctl", "--unit=self-test", "--output=cat", "--no-pager").text
+    assert done.code == 0, said
+
+
+def test_the_file_system_is_read_only_but_for_its_own_folders(service):
+    own = {"/run/bastiond", "/var/lib/bastiond", "/var/log/bastiond", "/etc/bastiond"}
+    for folders in service.processes().values():
+        mounts = [line.split() for line in (folders[0] / "mountinfo").read_text().splitlines()]
+        options = {fields[4]: fields[5].split(",") for fields in mounts}  # of several at one place the last is on top
+        # /tmp and /var/tmp are its own; /run/host is systemd-nspawn's, and hidden.
+        assert "ro" in options["/"] and "ro" in options["/home"], options
+        writable = {place for place, words in options.items() if "rw" in words}
+        strays = {place for place in writable - own if not re.match(r"/(dev|proc|tmp|var/tmp|run/host)\b", place)}
+        assert not strays, strays
 
 
 def test_the_control_socket_belongs_to_the_administrators(service):
@@ -230,6 +258,21 @@ def test_a_killed_process_is_replaced(service):
     assert service.show("NRestarts")["NRestarts"] == "0"
 
 
+def test_a_killed_supervisor_is_started_again(service):
+    before = service.processes()
+    main = service.show("MainPID")["MainPID"]
+    service.systemctl("kill", "--kill-whom=main", "--signal=KILL", "bastiond").ok()
+
+    def again() -> bool:
+        shown = service.show("MainPID", "SubState")
+        return shown["MainPID"] != main and shown["SubState"] == "running"
+
+    wait_until(again, what="the new start")
+    assert not [folder for folders in before.values() for folder in folders if folder.exists()]
+    assert service.show("NRestarts")["NRestarts"] == "1"
+    service.log_in("true").ok()
+
+
 def test_journal_lines_have_priorities(service):
     entries = [entry for entry in service.journal() if entry.get("_COMM") in KINDS | {"bastiond"}]
     # systemd's default is 6 for what a service prints; the prefix itself must not be left in the text.
@@ -264,6 +307,15 @@ def test_stopping_ends_sessions_with_a_message_in_time(service, tmp_path):
     shown = service.show("ActiveState", "Result", "ExecMainStatus")
     assert shown == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, service.said(since)
     assert not service.machine.path("/run/bastiond/control.sock").exists()
+
+
+def test_stopping_takes_no_longer_where_a_process_hangs(service):
+    service.systemctl("start", "bastiond").ok()
+    for kind in ("warden", "worker"):
+        service.machine.run("sh", "-c", f"kill -STOP {service.processes()[kind][0].name}").ok()
+    stopped = service.systemctl("stop", "bastiond", timeout=SHUTDOWN_SECONDS + 10).ok()
+    assert stopped.seconds < SHUTDOWN_SECONDS + 4
+    assert service.show("Result")["Result"] == "success"
 
 
 def test_a_taken_port_makes_the_start_fail_and_says_why(service):

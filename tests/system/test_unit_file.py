@@ -64,6 +64,15 @@ def test_an_installed_bastiond_finds_its_resolver(installed, tmp_path):
         assert done.code == 1 and "another program has that port" in done.error, str(done)
 
 
+def test_the_samples_are_good_with_the_keys_that_the_documents_make(installed, tmp_path):
+    samples = only(installed, "samples/bastiond.yaml").parent
+    for sample in samples.iterdir():
+        shutil.copyfile(sample, tmp_path / sample.name)
+    for name in ("ssh_host_ed25519_key", "user_ca"):
+        process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name]).ok()
+    process.run([only(installed, "sbin/bastiond"), "--check", "--config", tmp_path / "bastiond.yaml"]).ok()
+
+
 def test_the_unit_names_programs_that_are_there(installed):
     unit = only(installed, "bastiond.service").read_text()
     assert "@" not in re.sub(r"(?m)^#.*|SystemCallFilter=.*", "", unit), "a place was not filled in"

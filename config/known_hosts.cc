@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kSha1Len = 20;
 constexpr std::uint16_t kSshPort = 22;
+/// Names remembered: some 100 bytes each, so 400 KiB.
+constexpr std::size_t kRememberedMax = 4096;
 constexpr std::string_view kBlanks = " \t";
 
 /// next_word takes the next word off `rest`, skipping blanks before it; empty at the end.
@@ -199,18 +201,37 @@ bool KnownHosts::covers(const Line& line, const std::string& name) {
   return covered;
 }
 
+/// lines_for gives the numbers of the lines that cover a name as host_text writes it.
+const std::vector<std::size_t>& KnownHosts::lines_for(const std::string& name) const {
+  const auto found = remembered_.find(name);
+  if (found != remembered_.end()) {
+    return found->second;
+  }
+  if (remembered_.size() >= kRememberedMax) {
+    remembered_.clear();  // users can make up names of a pattern
+  }
+  std::vector<std::size_t>& lines = remembered_[name];
+  for (std::size_t i = 0; i < lines_.size(); ++i) {
+    if (covers(lines_[i], name)) {
+      lines.push_back(i);
+    }
+  }
+  return lines;
+}
+
 std::vector<const KnownHosts::Entry*> KnownHosts::matches(std::string_view host, std::uint16_t port,
                                                           Marker marker) const {
-  const std::string name = host_text(host, port);
-  const std::string plain = lower(host);
+  std::vector<std::size_t> lines = lines_for(host_text(host, port));
+  if (marker != Marker::kNone && port != kSshPort) {
+    const std::vector<std::size_t>& plain = lines_for(host_text(host, kSshPort));
+    lines.insert(lines.end(), plain.begin(), plain.end());
+    std::sort(lines.begin(), lines.end());
+    lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+  }
   std::vector<const Entry*> found;
-  for (const Line& line : lines_) {
-    if (line.entry.marker != marker) {
-      continue;
-    }
-    if (covers(line, name) ||
-        (marker != Marker::kNone && port != kSshPort && covers(line, plain))) {
-      found.push_back(&line.entry);
+  for (const std::size_t line : lines) {
+    if (lines_[line].entry.marker == marker) {
+      found.push_back(&lines_[line].entry);
     }
   }
   return found;

@@ -4,6 +4,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
@@ -12,7 +13,9 @@ namespace bastion::config {
 
 /// KnownHosts is a known_hosts file as sshd(8) "SSH_KNOWN_HOSTS FILE FORMAT" describes it: plain,
 /// wildcard and negated names, `[host]:port`, hashed names, @cert-authority and @revoked.
-/// Immutable once parsed.
+/// Immutable once parsed, but for what it remembers of earlier look-ups: a hashed name costs an
+/// HMAC for each line, and the warden asks for the same few hosts again and again. So one thread
+/// only.
 class KnownHosts {
  public:
   enum class Marker : std::uint8_t { kNone, kCertAuthority, kRevoked };
@@ -55,8 +58,10 @@ class KnownHosts {
   };
   static std::expected<Line, std::string> parse_line(std::string_view text);
   static bool covers(const Line& line, const std::string& name);
+  const std::vector<std::size_t>& lines_for(const std::string& name) const;
 
   std::vector<Line> lines_;
+  mutable std::unordered_map<std::string, std::vector<std::size_t>> remembered_;
 };
 
 /// known_hosts_line is the line to add for a host: "web1 ssh-ed25519 AAAA…", "[web1]:2222 …".

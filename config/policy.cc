@@ -56,7 +56,7 @@ bool may_dial(const ResolvedTarget& target, const IpAddress& address) {
     return address == *target.ip;
   }
   if (address.is_loopback()) {
-    return target.entry != nullptr && !target.entry->pattern && target.address == "localhost";
+    return target.address == "localhost";
   }
   return !address.is_special();
 }

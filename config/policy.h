@@ -240,6 +240,8 @@ class Policy {
   bool may_jump(const Request& request, const Target& target, std::string_view folded_name) const;
   std::vector<std::string> allowed_logins(const Request& request, const Target& target,
                                           std::string_view folded_name) const;
+  bool is_within_reach(const Request& request, const Listed& listed) const;
+  std::vector<std::string> hints(const Request& request) const;
   Refusal no_target(const Request& request) const;
 
   PolicyData data_;

@@ -8,6 +8,8 @@ namespace bastion::config {
 namespace {
 
 constexpr std::size_t kHintsMax = 2;
+/// Of this many alike names it is asked whether the user may reach them.
+constexpr std::size_t kNearNamesMax = 16;
 
 std::size_t index_of(Action action) { return static_cast<std::size_t>(action); }
 
@@ -238,23 +240,39 @@ std::vector<std::string> Policy::allowed_logins(const Request& request, const Ta
   return named;
 }
 
-Refusal Policy::no_target(const Request& request) const {
-  std::vector<std::string> names;
-  for (const Reachable& reachable : reachable(request)) {
-    names.push_back(reachable.target);
+bool Policy::is_within_reach(const Request& request, const Listed& listed) const {
+  return !allowed_logins(request, *listed.target, listed.folded).empty() ||
+         may_jump(request, *listed.target, listed.folded);
+}
+
+/// hints gives names of targets within reach that look like what was typed. Names are compared
+/// before anything is decided, since only a few are alike.
+std::vector<std::string> Policy::hints(const Request& request) const {
+  std::vector<std::string> typeable;
+  for (const Listed& listed : listed_) {
+    if (is_target_name(listed.name)) {  // a pattern is no name to type
+      typeable.push_back(listed.name);
+    }
   }
+  std::vector<std::string> out;
+  for (std::string& name : nearest(request.target, typeable, kNearNamesMax)) {
+    const auto listed = std::find_if(listed_.begin(), listed_.end(),
+                                     [&](const Listed& entry) { return entry.name == name; });
+    if (out.size() < kHintsMax && is_within_reach(request, *listed)) {
+      out.push_back(std::move(name));
+    }
+  }
+  return out;
+}
+
+Refusal Policy::no_target(const Request& request) const {
   std::string text = "no target " + host_text(request.target) + " that you may reach";
-  if (names.empty()) {
+  if (std::none_of(listed_.begin(), listed_.end(),
+                   [&](const Listed& listed) { return is_within_reach(request, listed); })) {
     return refusal(RefusalReason::kNoTarget, std::move(text));
   }
-  // Patterns are no names to type.
-  std::vector<std::string> plain = names;
-  std::erase_if(plain, [](const std::string& name) { return !is_target_name(name); });
-  if (const auto near = nearest(request.target, plain, kHintsMax); !near.empty()) {
-    text += ". Did you mean " + join(near, " or ") + "?";
-  } else {
-    text += ".";
-  }
+  const auto near = hints(request);
+  text += near.empty() ? "." : ". Did you mean " + join(near, " or ") + "?";
   text += " All of yours: ssh " + bastion_name(request) + " ls";
   return refusal(RefusalReason::kNoTarget, std::move(text));
 }

@@ -118,13 +118,17 @@ void Warden::on_resolved(const Caller& caller, const ipc::Resolved& message) {
     return;
   }
   dial.resolve_error = message.error;
+  bool withheld = false;
   for (const Bytes& octets : message.addresses) {
-    if (const auto address = IpAddress::from_octets(octets)) {
+    const auto address = IpAddress::from_octets(octets);
+    if (address && config::may_dial(dial.target, *address)) {
       dial.addresses.push_back(*address);
     }
+    withheld = withheld || (address && !config::may_dial(dial.target, *address));
   }
   if (dial.addresses.empty() && dial.resolve_error.empty()) {
-    dial.resolve_error = "no address";
+    dial.resolve_error =
+        withheld ? "its name leads to the bastion itself or to no host's address" : "no address";
   }
   if (!dial.resolve_error.empty()) {
     return dial_failed(index);

@@ -72,6 +72,17 @@ TEST(KnownHosts, HashedNames) {
   EXPECT_TRUE(numbers(hosts, "web2").empty());
 }
 
+TEST(KnownHosts, AnswersTheSameTheSecondTimeAndAfterManyOthers) {
+  const auto hosts = parse(hashed("web1") + " KEY1\nweb1 KEY2\n@revoked [web1]:2222,web1 KEY3\n");
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(numbers(hosts, "web1"), (std::vector<int>{1, 2}));
+    EXPECT_EQ(numbers(hosts, "web1", 2222, Marker::kRevoked), std::vector<int>{3}) << "once";
+    for (int i = 0; i < 5000; ++i) {
+      EXPECT_TRUE(numbers(hosts, "other" + std::to_string(i)).empty());
+    }
+  }
+}
+
 TEST(KnownHosts, MarkersAreKeptApart) {
   const auto hosts = parse("@cert-authority *.corp KEY1\n@revoked * KEY2\nweb1.corp KEY2\n");
   EXPECT_EQ(numbers(hosts, "web1.corp"), std::vector<int>{2});

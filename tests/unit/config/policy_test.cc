@@ -122,6 +122,12 @@ TEST_F(CompanyPolicy, HintsNameOnlyWhatIsWithinReach) {
   EXPECT_EQ(refusal(ask("alice", "deploy", "legasy1")).find("legacy1"), std::string::npos);
 }
 
+TEST_F(CompanyPolicy, PatternsAreNoHints) {
+  EXPECT_EQ(refusal(ask("bob", "root", "db-*")).find("Did you mean db-*"), std::string::npos);
+  EXPECT_EQ(refusal(ask("bob", "root", "dbx")),
+            "no target \"dbx\" that you may reach. All of yours: ssh bastion.corp ls");
+}
+
 TEST_F(CompanyPolicy, OnlyThePortsOfTheTargetAreReached) {
   EXPECT_EQ(refusal(ask("bob", "root", "web1", 22)), "granted");
   EXPECT_EQ(refusal(ask("bob", "root", "web1", 2222)), "web1 is reached on port 22 only");

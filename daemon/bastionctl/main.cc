@@ -1,8 +1,205 @@
+// bastionctl: asks a running bastiond. Exit status: 0 yes, 1 no, 2 usage, 3 no daemon reached.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <string>
 
 #include "base/version.h"
+#include "daemon/bastionctl/client.h"
+#include "daemon/bastionctl/table.h"
 
-int main() {
-  std::printf("bastionctl %s (%s)\n", bastion::kVersion.data(), bastion::kRevision.data());
+namespace bastion::ctl {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Options {
+  std::string socket = "/run/bastiond/control.sock";
+  bool json = false;
+  std::string id;
+  std::string reason;
+};
+
+/// text and number read a member of what the daemon sent, whatever that is.
+std::string text(const Json& json, const char* key) {
+  const auto at = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && at != json.end() && at->is_string() ? at->get<std::string>() : "";
+}
+std::int64_t number(const Json& json, const char* key) {
+  const auto at = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && at != json.end() && at->is_number() ? at->get<std::int64_t>() : 0;
+}
+std::uint64_t count(const Json& json, const char* key) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(json, key)));
+}
+Json part(const Json& json, const char* key) {
+  const auto at = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && at != json.end() ? *at : Json();
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) {
+    return 0;
+  }
+  return size.ws_col;
+}
+
+bool colour() {
+  const char* off = std::getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) && (off == nullptr || *off == '\0');
+}
+
+void print_status(const Json& reply) {
+  const std::int64_t workers = number(reply, "workers");
+  std::printf("bastiond %s  up %s · %lld worker%s", printable(text(reply, "version")).c_str(),
+              human_seconds(number(reply, "uptime_s")).c_str(), static_cast<long long>(workers),
+              workers == 1 ? "" : "s");
+  if (const Json policy = part(reply, "policy"); policy.is_object()) {
+    const std::int64_t tests = number(policy, "tests");
+    std::printf(" · policy %s (loaded %s by %s, %lld test%s passed)",
+                printable(text(policy, "hash")).substr(0, 6).c_str(),
+                clock_time(number(policy, "loaded_at"), std::time(nullptr)).c_str(),
+                printable(text(policy, "loaded_by")).c_str(), static_cast<long long>(tests),
+                tests == 1 ? "" : "s");
+  }
+  const Json sessions = part(reply, "sessions");
+  const Json logins = part(reply, "logins");
+  const Json strangers = part(reply, "unauthenticated");
+  std::printf("\nsessions %s (routed %s, jump %s) · logins %s ok, %s refused\n",
+              grouped(count(sessions, "total")).c_str(),
+              grouped(count(sessions, "routed")).c_str(), grouped(count(sessions, "menu")).c_str(),
+              grouped(count(logins, "ok")).c_str(), grouped(count(logins, "refused")).c_str());
+  std::printf("not yet authenticated %s of at most %s, from %s sources\n",
+              grouped(count(strangers, "total")).c_str(),
+              grouped(count(strangers, "limit")).c_str(),
+              grouped(count(strangers, "sources")).c_str());
+  std::printf("%s\n", printable(text(reply, "uids")).c_str());
+}
+
+void print_sessions(const Json& reply) {
+  const Json list = part(reply, "sessions");
+  if (!list.is_array() || list.empty()) {
+    std::puts("no sessions");
+    return;
+  }
+  Table table({{"ID"},
+               {"USER"},
+               {"AS@TARGET"},
+               {"FROM"},
+               {"SINCE"},
+               {"IDLE", true},
+               {"CHANNELS"},
+               {"UP / DOWN", true}});
+  const std::int64_t now = std::time(nullptr);
+  for (const Json& session : list) {
+    const std::string target = text(session, "target");
+    table.add({text(session, "id"), text(session, "user"),
+               target.empty() ? "(" + text(session, "mode") + ")"
+                              : text(session, "login") + "@" + target,
+               text(session, "from"), clock_time(number(session, "since"), now),
+               human_seconds(number(session, "idle_s")), text(session, "channels"),
+               human_bytes(count(session, "bytes_up")) + " / " +
+                   human_bytes(count(session, "bytes_down"))});
+  }
+  std::fputs(table.text(terminal_width(), colour()).c_str(), stdout);
+}
+
+void print_lines(const std::string& lines, std::FILE* to) {
+  std::size_t begin = 0;
+  while (begin < lines.size()) {
+    const std::size_t end = std::min(lines.find('\n', begin), lines.size());
+    std::fprintf(to, "%s\n", printable(lines.substr(begin, end - begin)).c_str());
+    begin = end + 1;
+  }
+}
+
+/// run asks and prints; `print` is for a good reply that is read by a person.
+int run(const Options& options, const Json& request, void (*print)(const Json&)) {
+  const auto line = ask(options.socket, request.dump(-1, ' ', true, Json::error_handler_t::replace));
+  if (!line) {
+    std::fprintf(stderr, "bastionctl: %s\n", line.error().c_str());
+    return 3;
+  }
+  const Json reply = Json::parse(*line, nullptr, false);
+  const Json ok = part(reply, "ok");
+  const bool good = ok.is_boolean() && ok.get<bool>();
+  if (options.json) {
+    // dump keeps control bytes of strings as escapes.
+    std::puts(reply.dump(2, ' ', true, Json::error_handler_t::replace).c_str());
+    return good ? 0 : 1;
+  }
+  if (!good) {
+    print_lines(text(reply, "error"), stderr);
+    return 1;
+  }
+  print(reply);
   return 0;
+}
+
+void print_reload(const Json& reply) { print_lines("policy loaded: " + text(reply, "text"), stdout); }
+
+void print_ended(const Json& reply) {
+  const Json ended = part(reply, "ended");
+  print_lines("ended " + text(ended, "id") + ": " + text(ended, "user") + " as " +
+                  text(ended, "login") + "@" + text(ended, "target") + " from " +
+                  text(ended, "from"),
+              stdout);
+}
+
+}  // namespace
+}  // namespace bastion::ctl
+
+int main(int argc, char** argv) {
+  using bastion::ctl::Json;
+  bastion::ctl::Options options;
+  CLI::App app{"bastionctl: asks a running bastiond"};
+  app.footer("Example: bastionctl sessions --json\nExit status: 0, 1 (no), 2 (usage), 3 (cannot "
+             "reach the daemon).");
+  app.set_version_flag("--version", "bastionctl " + std::string(bastion::kVersion) + " (" +
+                                        std::string(bastion::kRevision) + ")");
+  app.add_option("--socket", options.socket, "The daemon's control socket")
+      ->envname("BASTIOND_SOCKET")
+      ->capture_default_str();
+  app.add_flag("--json", options.json, "Print the daemon's answer as JSON");
+  app.require_subcommand(1);
+  app.fallthrough();
+
+  int status = 0;
+  auto* show = app.add_subcommand("status", "How the daemon is, which policy it has");
+  show->footer("Example: bastionctl status");
+  show->callback([&] {
+    status = bastion::ctl::run(options, {{"command", "status"}}, bastion::ctl::print_status);
+  });
+  auto* sessions = app.add_subcommand("sessions", "Who is where");
+  sessions->footer("Example: bastionctl sessions");
+  sessions->callback([&] {
+    status = bastion::ctl::run(options, {{"command", "sessions"}}, bastion::ctl::print_sessions);
+  });
+  auto* end = app.add_subcommand("end", "End a session");
+  end->footer("Example: bastionctl end 7q2m --reason \"maintenance at noon\"");
+  end->add_option("id", options.id, "The session's id, or a unique beginning of it")->required();
+  end->add_option("--reason", options.reason, "What the user is told");
+  end->callback([&] {
+    status = bastion::ctl::run(
+        options, {{"command", "end"}, {"id", options.id}, {"reason", options.reason}},
+        bastion::ctl::print_ended);
+  });
+  auto* reload = app.add_subcommand("reload", "Read the configuration and the policy again");
+  reload->footer("Example: bastionctl reload");
+  reload->callback([&] {
+    status = bastion::ctl::run(options, {{"command", "reload"}}, bastion::ctl::print_reload);
+  });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return status;
 }

@@ -40,15 +40,14 @@ constexpr int kWorked = 0;
 constexpr int kNotSetUp = 1;
 constexpr int kRefused = 100;
 
-int open_connection(int& other);
-
 /// Scene is what a role has when it begins to read peers: its channels at their fixed numbers, its
 /// ring, and a connected TCP socket of a peer.
 struct Scene {
   Role role{};
   std::unique_ptr<Ring> ring;
-  int socket = -1;     // connected
-  int ended = -1;      // was connected; shut down on both sides
+  int socket = -1;         // connected
+  int ended = -1;          // was listening and is shut down: MSG_FASTOPEN could connect it
+  sockaddr_in somebody{};  // who would take a connection
 };
 
 struct Attempt {
@@ -103,29 +102,22 @@ sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
-/// The address of a listener that open_connection left behind, for attempts to reach.
-std::uint16_t listening_port = 0;
-
-int open_connection(int& other) {
-  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = loopback(0);
+/// make_listener gives a listening socket of a loopback port.
+UniqueFd make_listener(sockaddr_in& address) {
+  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  address = loopback(0);
   socklen_t length = sizeof address;
   if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      listen(listener.get(), 8) != 0 ||
+      listen(listener.get(), 64) != 0 ||
       getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-    return -1;
+    listener.reset();
   }
-  UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connect(client.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) {
-    return -1;
-  }
-  listening_port = ntohs(address.sin_port);
-  other = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
-  return client.release();
+  return listener;
 }
 
-int fast_open(int fd, int kind) {
-  sockaddr_in address = loopback(listening_port);
+int fast_open(Scene& scene, int kind) {
+  const int fd = scene.ended;
+  sockaddr_in address = scene.somebody;
   char byte = 'x';
   iovec iov{&byte, 1};
   msghdr message{};
@@ -133,7 +125,7 @@ int fast_open(int fd, int kind) {
   message.msg_iovlen = 1;
   message.msg_name = &address;
   message.msg_namelen = sizeof address;
-  constexpr int kFlags = MSG_FASTOPEN | MSG_NOSIGNAL | MSG_DONTWAIT;
+  constexpr int kFlags = MSG_FASTOPEN | MSG_NOSIGNAL;
   if (kind == 0) {
     return outcome(sendto(fd, &byte, 1, kFlags, reinterpret_cast<sockaddr*>(&address),
                           sizeof address));
@@ -198,7 +190,7 @@ std::vector<Attempt> attempts() {
        none},
       {"connect a TCP socket",
        [](Scene& scene) {
-         sockaddr_in address = loopback(listening_port);
+         sockaddr_in address = scene.somebody;
          const int fd =
              scene.role == Role::kResolver ? socket(AF_INET, SOCK_STREAM, 0) : scene.ended;
          return outcome(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
@@ -218,10 +210,10 @@ std::vector<Attempt> attempts() {
       {"listen", [](Scene& scene) { return outcome(listen(scene.ended, 1)); }, none},
       {"accept", [](Scene& scene) { return outcome(accept(scene.socket, nullptr, nullptr)); },
        none},
-      {"MSG_FASTOPEN by sendto", [](Scene& scene) { return fast_open(scene.ended, 0); }, resolver},
-      {"MSG_FASTOPEN by sendmsg", [](Scene& scene) { return fast_open(scene.ended, 1); },
+      {"MSG_FASTOPEN by sendto", [](Scene& scene) { return fast_open(scene, 0); }, resolver},
+      {"MSG_FASTOPEN by sendmsg", [](Scene& scene) { return fast_open(scene, 1); },
        resolver},
-      {"MSG_FASTOPEN by sendmmsg", [](Scene& scene) { return fast_open(scene.ended, 2); },
+      {"MSG_FASTOPEN by sendmmsg", [](Scene& scene) { return fast_open(scene, 2); },
        resolver},
       {"TCP_FASTOPEN_CONNECT",
        [](Scene& scene) {
@@ -253,7 +245,7 @@ std::vector<Attempt> attempts() {
        none},
       {"IORING_OP_CONNECT",
        [](Scene& scene) {
-         const sockaddr_in address = loopback(listening_port);
+         const sockaddr_in address = scene.somebody;
          return ring_outcome(scene, [&](Ring& ring) {
            ring.connect(scene.ended, reinterpret_cast<const sockaddr*>(&address), sizeof address,
                         {1, 1, 1});
@@ -281,7 +273,7 @@ std::vector<Attempt> attempts() {
        none},
       {"be dumpable again", [](Scene&) { return outcome(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); },
        none},
-      {"ptrace", [](Scene&) { return outcome(ptrace(PTRACE_ATTACH, getppid(), nullptr, nullptr)); },
+      {"ptrace", [](Scene&) { return outcome(ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); },
        none},
       {"kill the supervisor", [](Scene&) { return outcome(syscall(SYS_kill, getppid(), 0)); },
        none},
@@ -331,20 +323,15 @@ bool prepare(Scene& scene, bool sandboxed) {
   std::signal(SIGPIPE, SIG_IGN);
   auto supervisor = ipc::socket_pair();
   auto warden = ipc::socket_pair();
-  int far_end = -1;
-  int ended_far_end = -1;
-  const UniqueFd socket(open_connection(far_end));
-  const UniqueFd ended(open_connection(ended_far_end));
-  if (!supervisor || !warden || !socket || !ended) {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in unused;
+  const UniqueFd ended = make_listener(unused);
+  if (!supervisor || !warden || !ended ||
+      connect(socket.get(), reinterpret_cast<sockaddr*>(&scene.somebody),
+              sizeof scene.somebody) != 0 ||
+      shutdown(ended.get(), SHUT_RDWR) != 0) {
     return false;
   }
-  // The socket with which nothing is left to send: from here MSG_FASTOPEN could connect anywhere.
-  shutdown(ended.get(), SHUT_RDWR);
-  shutdown(ended_far_end, SHUT_RDWR);
-  char rest;
-  (void)!read(ended.get(), &rest, 1);
-  (void)!read(ended_far_end, &rest, 1);
-  close(ended_far_end);
   scene.socket = fcntl(socket.get(), F_DUPFD_CLOEXEC, 50);
   scene.ended = fcntl(ended.get(), F_DUPFD_CLOEXEC, 50);
   const int ours = fcntl((*supervisor)[0].get(), F_DUPFD_CLOEXEC, 50);
@@ -369,20 +356,34 @@ bool prepare(Scene& scene, bool sandboxed) {
     }
     scene.ring = std::move(*ring);
   }
-  return !sandboxed || enter(scene.role).has_value();
+  if (!sandboxed) {
+    return true;
+  }
+  const auto entered = enter(scene.role);
+  if (!entered) {
+    std::fprintf(stderr, "%s\n", describe(entered.error()).c_str());
+  }
+  return entered.has_value();
 }
 
 /// try_in runs one attempt in a child and gives its wait status.
-int try_in(Role role, const Attempt& attempt, bool sandboxed) {
+int try_in(Role role, const Attempt& attempt, bool sandboxed, UniqueFd& listener,
+           const sockaddr_in& address) {
   const pid_t pid = fork();
   if (pid == 0) {
     alarm(20);
+    listener.reset();
     Scene scene;
     scene.role = role;
+    scene.somebody = address;
     _exit(prepare(scene, sandboxed) ? attempt.run(scene) : kNotSetUp);
   }
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  // What the child connected is taken out of the queue, which would fill up otherwise.
+  fcntl(listener.get(), F_SETFL, O_NONBLOCK);
+  while (UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))) {
   }
   return status;
 }
@@ -418,6 +419,8 @@ void append_cell(std::string& line, const std::string& text, std::size_t width) 
 
 bool self_test(std::string& out, bool sandboxed) {
   const int abi = landlock_abi();
+  sockaddr_in address;
+  UniqueFd listener = make_listener(address);
   constexpr std::size_t kWhat = 30;
   constexpr std::size_t kCell = 14;
   bool good = true;
@@ -430,7 +433,7 @@ bool self_test(std::string& out, bool sandboxed) {
   for (const Attempt& attempt : attempts()) {
     append_cell(out, attempt.what, kWhat);
     for (const Role role : kRoles) {
-      const int status = try_in(role, attempt, sandboxed);
+      const int status = try_in(role, attempt, sandboxed, listener, address);
       const bool is_allowed = std::ranges::find(attempt.allowed, role) != attempt.allowed.end();
       std::string text = cell_text(status);
       if (role == Role::kResolver && attempt.landlock_abi > abi) {

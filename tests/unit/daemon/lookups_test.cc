@@ -50,11 +50,13 @@ TEST(Lookups, RefuseWhatIsNoHostName) {
 }
 
 TEST(Lookups, OneThatTakesTooLongIsAnsweredAtItsDeadlineAndOnlyOnce) {
+  std::latch begun(1);
   std::latch release(1);
   std::latch returned(1);
   {
     Lookups lookups(1, [&](const std::string& name) {
       if (name == "slow") {
+        begun.count_down();
         release.wait();
         returned.count_down();
       }
@@ -62,6 +64,7 @@ TEST(Lookups, OneThatTakesTooLongIsAnsweredAtItsDeadlineAndOnlyOnce) {
     });
     const MonoTime begin = mono_now();
     lookups.ask(1, "slow", begin);
+    begun.wait();
     lookups.ask(2, "behind", begin);
     const MonoTime deadline = after(begin, Lookups::kDeadlineMs * kNsPerMs);
     EXPECT_EQ(lookups.next_deadline(), deadline);

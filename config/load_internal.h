@@ -46,6 +46,13 @@ void load_targets(PolicyLoader& loader, const YamlNode* defaults, const YamlNode
 void load_rules(PolicyLoader& loader, const YamlNode& node);
 void load_tests(PolicyLoader& loader, const YamlNode& node);
 
+/// read_allow and read_deny read what a rule grants, or takes away.
+void read_allow(PolicyLoader& loader, Fields& fields, Rule& rule);
+void read_deny(PolicyLoader& loader, Fields& fields, Rule& rule);
+
+/// is_word: the value is there and is exactly this word.
+bool is_word(const YamlNode* node, std::string_view word);
+
 /// read_public_key reads "ssh-ed25519 AAAA… comment".
 std::optional<crypto::PublicKey> read_public_key(FileContext& file, const YamlNode& node,
                                                  std::string_view label);

@@ -370,7 +370,12 @@ void Gate::on_warden_message(ipc::Received& received) {
   }
   const auto found = waiting_.find(received.header.request);
   if (found == waiting_.end()) {
-    return;  // the connection ended in the meantime
+    // The connection ended in the meantime. A session that the warden made for it must not stay.
+    if (received.header.type == ipc::Type::kExchangeSigned) {
+      tell_warden({.session = received.header.session},
+                  ipc::ConnectionGone{"the connection ended during its key exchange"});
+    }
+    return;
   }
   const std::uint32_t slot = found->second;
   waiting_.erase(found);

@@ -13,7 +13,10 @@
 namespace bastion::daemon {
 namespace {
 
+/// Every dial under way holds a descriptor.
 constexpr std::size_t kDialsMax = 65'536;
+/// Addresses of one name that are tried; a name service that gives more is not believed.
+constexpr std::size_t kAddressesMax = 16;
 
 std::uint64_t token_of(DialIndex index, std::uint32_t generation) {
   return std::uint64_t{generation} << 32 | index;
@@ -79,8 +82,7 @@ void Warden::start_dial(Dial dial) {
   dial.attempt_deadline = dial.deadline;
   if (free_dials_.empty()) {
     dial.last_error = EAGAIN;
-    dials_.push_back(std::move(dial));  // dial_failed frees the row again
-    return dial_failed(static_cast<DialIndex>(dials_.size() - 1));
+    return tell_dial_failed(dial);
   }
   const DialIndex index = free_dials_.back();
   free_dials_.pop_back();
@@ -121,10 +123,18 @@ void Warden::on_resolved(const Caller& caller, const ipc::Resolved& message) {
   bool withheld = false;
   for (const Bytes& octets : message.addresses) {
     const auto address = IpAddress::from_octets(octets);
-    if (address && config::may_dial(dial.target, *address)) {
-      dial.addresses.push_back(*address);
+    if (!address || dial.addresses.size() == kAddressesMax) {
+      continue;
     }
-    withheld = withheld || (address && !config::may_dial(dial.target, *address));
+    if (!config::may_dial(dial.target, *address)) {
+      withheld = true;
+      io_.log(LogLevel::kWarning, "a name leads to an address that no target may have",
+              {{"target", dial.target.name},
+               {"name", message.name},
+               {"address", address->text()}});
+      continue;
+    }
+    dial.addresses.push_back(*address);
   }
   if (dial.addresses.empty() && dial.resolve_error.empty()) {
     dial.resolve_error =
@@ -189,6 +199,10 @@ void Warden::dial_done(DialIndex index, UniqueFd socket) {
 void Warden::dial_failed(DialIndex index) {
   const Dial dial = std::move(dials_[index]);
   remove_dial(index);
+  tell_dial_failed(dial);
+}
+
+void Warden::tell_dial_failed(const Dial& dial) {
   Session* session = sessions_.find(dial.session);
   if (session == nullptr) {
     return;
@@ -208,6 +222,12 @@ void Warden::dial_failed(DialIndex index) {
   session->target_state = TargetState::kFailed;
   session->target_text = with_id(text, *session);
   pass_target(dial.session, *session);
+}
+
+std::size_t Warden::dials_of(ipc::SessionId id) const {
+  return static_cast<std::size_t>(std::ranges::count_if(dials_, [id](const Dial& dial) {
+    return dial.state != Dial::State::kFree && dial.session == id;
+  }));
 }
 
 void Warden::cancel_dials(ipc::SessionId id) {

@@ -16,6 +16,10 @@ void Warden::on_open_tunnel(const Caller& caller, Session& session,
   if (session.mode != ipc::SessionMode::kMenu || ++session.tunnels > kTunnelsMax) {
     return violated(caller.peer, "it asked for a tunnel in a session that has none");
   }
+  // An honest worker keeps to the limit on channels; each dial holds a descriptor of ours.
+  if (dials_of(caller.session_id) >= session.active->service().limits.channels_per_session) {
+    return refuse(caller, "too many tunnels of this session are being opened");
+  }
   config::Request request = request_of(session);
   request.target = message.host;
   request.port = static_cast<std::uint16_t>(message.port);

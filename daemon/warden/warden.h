@@ -111,6 +111,8 @@ class Warden {
   void next_address(DialIndex index);
   void dial_done(DialIndex index, UniqueFd socket);
   void dial_failed(DialIndex index);
+  void tell_dial_failed(const Dial& dial);
+  std::size_t dials_of(ipc::SessionId id) const;
   void cancel_dials(ipc::SessionId id);
   void on_resolved(const Caller& caller, const ipc::Resolved& message);
   Dial* find_dial(std::uint64_t token);

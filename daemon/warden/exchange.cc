@@ -98,6 +98,11 @@ void Warden::on_sign_first_exchange(const Caller& caller, ipc::SignFirstExchange
   if (!peers_[caller.peer].cookies.spend(*cookie)) {
     return violated(caller.peer, "it asked for a signature over an exchange that is not fresh");
   }
+  // A gate has no more connections than the service lets in. One that is taken over could show the
+  // same socket again and again, and each session holds a descriptor of ours.
+  if (peers_[caller.peer].num_sessions >= active_->service().limits.unauthenticated) {
+    return refuse(caller, "too many connections that are not logged in", true);
+  }
   const HostSigner* signer = find_signer(*active_, exchange);
   if (signer == nullptr) {
     // A reload took the key away while this handshake was under way.
@@ -144,6 +149,11 @@ void Warden::sign_exchange(const Caller& caller, const HostSigner& signer,
     return key.sign(*algorithm, hash.view());
   };
   auto answer = [this, caller, hash](Result<Bytes> signature) {
+    // Whoever asked may be gone by now, and a successor in its place may have a request of that
+    // number: the session went with the one that asked.
+    if (sessions_.find(caller.session_id) == nullptr) {
+      return;
+    }
     if (!signature) {
       io_.log(LogLevel::kError, "could not sign a key exchange",
               {{"error", describe(signature.error())}});

@@ -179,6 +179,9 @@ void Warden::on_target_sign(const Caller& caller, Session& session,
     return sign_userauth(request, request.key, name, request.key.public_key().blob());
   };
   auto done = [this, caller](Result<Bytes> signature) {
+    if (sessions_.find(caller.session_id) == nullptr) {
+      return;  // it ended in the meantime, perhaps with the worker that asked
+    }
     if (!signature) {
       return refuse(caller, "the bastion could not sign its login to the target");
     }

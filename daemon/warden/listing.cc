@@ -7,6 +7,7 @@ namespace {
 
 /// A listing is one message to a worker; beyond this many targets it says how many more there are.
 constexpr std::size_t kLinesMax = 1000;
+constexpr std::size_t kTextBytesMax = 100 * 1024;
 
 std::string join(const std::vector<std::string>& words) {
   std::string text;
@@ -52,8 +53,9 @@ std::string listing_text(const std::vector<config::Reachable>& reachable, std::s
   text += "  " + padded("TARGET", target_width) + padded("AS", login_width) + "WHAT\n";
   const config::Reachable* example = nullptr;
   const config::Reachable* jump_only = nullptr;
-  for (std::size_t i = 0; i < std::min(reachable.size(), kLinesMax); ++i) {
-    const config::Reachable& entry = reachable[i];
+  std::size_t shown = 0;
+  while (shown < std::min(reachable.size(), kLinesMax) && text.size() < kTextBytesMax) {
+    const config::Reachable& entry = reachable[shown++];
     const std::string logins = entry.logins.empty() ? "-" : join(entry.logins);
     text += "  " + padded(entry.target, target_width) +
             padded(logins == "*" ? "any" : logins, login_width) + actions_text(entry) + "\n";
@@ -64,8 +66,8 @@ std::string listing_text(const std::vector<config::Reachable>& reachable, std::s
       jump_only = &entry;
     }
   }
-  if (reachable.size() > kLinesMax) {
-    text += "  and " + std::to_string(reachable.size() - kLinesMax) + " more\n";
+  if (reachable.size() > shown) {
+    text += "  and " + std::to_string(reachable.size() - shown) + " more\n";
   }
   text += "\n";
   if (example != nullptr) {

@@ -238,6 +238,11 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
 }
 
 void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver message) {
+  // A message that does not fit would end the worker that it is for, and everybody's sessions there.
+  constexpr std::size_t kGrantBytesMax = 16 * 1024;
+  if (message.state.size() + message.input.size() > ipc::kMessageBytesMax - kGrantBytesMax) {
+    return violated(caller.peer, "it handed over a session that is too large");
+  }
   const std::uint32_t worker = least_loaded_worker();
   if (worker == UINT32_MAX || shutting_down_) {
     io_.log(LogLevel::kError, "no worker can take a session", {{"session", session.long_id}});

@@ -213,7 +213,11 @@ void Warden::on_session_event(Session& session, const ipc::SessionEvent& message
 void Warden::on_session_stats(Session& session, ipc::SessionStats message) {
   session.bytes_up = message.bytes_up;
   session.bytes_down = message.bytes_down;
+  constexpr std::size_t kChannelsTextMax = 256;  // for displays; a worker's word, so bounded here
   session.channels = std::move(message.channels);
+  if (session.channels.size() > kChannelsTextMax) {
+    session.channels.resize(kChannelsTextMax);
+  }
   session.last_active = io_.wall_now();
 }
 

@@ -35,6 +35,12 @@ Json session_json(const Session& session, WallTime now) {
           {"mode", mode_name(session)}};
 }
 
+/// text_at is a member that is text; "" where it is missing or of another type.
+std::string text_at(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 std::string failure(std::string_view text) {
   return Json{{"ok", false}, {"error", text}}.dump(-1, ' ', true,
                                                     Json::error_handler_t::replace);
@@ -90,8 +96,8 @@ std::string Warden::control(const ipc::ControlRequest& request) {
     if (!request.admin) {
       return failure("only administrators may end sessions");
     }
-    const std::string id = json.value("id", "");
-    const std::string reason = json.value("reason", "");
+    const std::string id = text_at(json, "id");
+    const std::string reason = text_at(json, "reason");
     if (id.empty()) {
       return failure("which session? give its id or the beginning of it");
     }

@@ -93,6 +93,7 @@ class WardenProcess final : public WardenIo {
   void on_peer_readable(std::uint32_t slot);
   void on_connect_done(const Completion& completion);
   void drop_link(std::uint32_t slot, std::string_view why);
+  void bury(std::uint32_t slot) { dead_.emplace_back(slot, links_[slot].generation); }
   void drop_dead();
   void tell_failures();
   void arm_write(std::uint32_t slot);
@@ -109,7 +110,9 @@ class WardenProcess final : public WardenIo {
   std::vector<Link> links_;
   std::vector<Connecting> connecting_;
   std::vector<std::pair<ConnectToken, int>> failed_;
-  std::vector<PeerId> dead_;  // found during a call of warden_'s; told to it afterwards
+  /// Slot and generation of links that were found dead during a call of warden_'s, which is told
+  /// afterwards. Never by PeerId: the successor of a dead process has the same one.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> dead_;
   bool running_ = true;
   bool drained_told_ = false;
   std::uint32_t shutdown_request_ = 0;
@@ -166,7 +169,7 @@ void WardenProcess::on_completion(const Completion& completion) {
   Link& link = links_[token.index];
   link.write_armed = false;
   if (!link.channel->on_writable()) {
-    return dead_.push_back(link.peer);
+    return bury(token.index);
   }
   arm_write(token.index);
 }
@@ -263,13 +266,13 @@ void WardenProcess::on_peer_readable(std::uint32_t slot) {
       return;
     }
     if (received->state == ipc::Received::State::kClosed) {
-      return dead_.push_back(peer);
+      return bury(slot);
     }
     if (received->state == ipc::Received::State::kNothing) {
       break;
     }
     warden_.on_message(peer, received->header, received->body, std::move(received->fds[0]));
-    if (std::ranges::find(dead_, peer) != dead_.end()) {
+    if (std::ranges::find(dead_, std::pair(slot, generation)) != dead_.end()) {
       return;
     }
   }
@@ -300,10 +303,10 @@ void WardenProcess::drop_link(std::uint32_t slot, std::string_view why) {
 
 void WardenProcess::drop_dead() {
   while (!dead_.empty()) {
-    const PeerId peer = dead_.back();
+    const auto [slot, generation] = dead_.back();
     dead_.pop_back();
-    if (const auto slot = slot_of(peer)) {
-      drop_link(*slot, "its channel ended");
+    if (links_[slot].channel && links_[slot].generation == generation) {
+      drop_link(slot, "its channel ended");
     }
   }
 }
@@ -319,7 +322,7 @@ void WardenProcess::end_peer(PeerId peer, std::string_view why) {
                       {"pid", links_[*slot].pid},
                       {"why", why}});
   tell_supervisor(ipc::EndPeer{peer.role, peer.index, links_[*slot].pid, std::string(why)});
-  dead_.push_back(peer);
+  bury(*slot);
 }
 
 void WardenProcess::send(PeerId to, SecretBytes packet, UniqueFd fd) {
@@ -333,7 +336,7 @@ void WardenProcess::send(PeerId to, SecretBytes packet, UniqueFd fd) {
   if (!sent) {
     context_.log.error("a process does not read what it is sent",
                        {{"role", role_name(to.role)}, {"error", describe(sent.error())}});
-    return dead_.push_back(to);
+    return bury(*slot);
   }
   arm_write(*slot);
 }
@@ -425,11 +428,13 @@ void WardenProcess::on_connect_done(const Completion& completion) {
 }
 
 void WardenProcess::tell_failures() {
-  std::vector<std::pair<ConnectToken, int>> failed;
-  failed.swap(failed_);
-  for (const auto& [token, error] : failed) {
-    context_.log.error("no socket for a target", {{"errno", std::strerror(error)}});
-    warden_.on_connected(token, UniqueFd(), error);
+  while (!failed_.empty()) {  // one may be followed by the target's next address, which fails too
+    std::vector<std::pair<ConnectToken, int>> failed;
+    failed.swap(failed_);
+    for (const auto& [token, error] : failed) {
+      context_.log.error("no socket for a target", {{"errno", std::strerror(error)}});
+      warden_.on_connected(token, UniqueFd(), error);
+    }
   }
 }
 

@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/warden_world.h"
+
+namespace bastion::daemon {
+namespace {
+
+using Json = nlohmann::json;
+using test::Connection;
+using test::kWorker0;
+using test::World;
+
+TEST(WardenControl, StatusCountsSessionsAndLogins) {
+  World world;
+  const Connection routed = world.adopted("deploy@web1");
+  const Connection menu = world.adopted("alice");
+  const Connection keyed = world.connect();
+  world.log_in(keyed, "alice", test::Keys::get().mallory);
+  world.io.mono = after(world.io.mono, 90 * kNsPerSecond);
+  const Json status = Json::parse(world.control(R"({"command":"status"})", false));
+  EXPECT_EQ(status["ok"], true);
+  EXPECT_EQ(status["sessions"], Json({{"total", 2}, {"routed", 1}, {"menu", 1}}));
+  EXPECT_EQ(status["logins"], Json({{"ok", 2}, {"refused", 1}}));
+  EXPECT_EQ(status["uptime_s"], 90);
+  EXPECT_EQ(status["policy"]["loaded_by"], "start");
+}
+
+TEST(WardenControl, SessionsSayWhoIsWhere) {
+  World world;
+  const Connection connection = world.adopted("deploy@web1");
+  world.say(kWorker0, connection.session, ipc::SessionStats{10, 20, "shell"});
+  world.io.wall += 30;
+  const Json list =
+      Json::parse(world.control(R"({"command":"sessions"})", false))["sessions"];
+  ASSERT_EQ(list.size(), 1U);
+  const Json& session = list[0];
+  EXPECT_EQ(session["user"], "alice");
+  EXPECT_EQ(session["login"], "deploy");
+  EXPECT_EQ(session["target"], "web1");
+  EXPECT_EQ(session["rule"], "shells");
+  EXPECT_EQ(session["from"], "127.0.0.1");
+  EXPECT_EQ(session["mode"], "routed");
+  EXPECT_EQ(session["channels"], "shell");
+  EXPECT_EQ(session["bytes_up"], 10);
+  EXPECT_EQ(session["bytes_down"], 20);
+  EXPECT_EQ(session["idle_s"], 30);
+  EXPECT_TRUE(session["long_id"].get<std::string>().starts_with(session["id"].get<std::string>()));
+}
+
+TEST(WardenControl, WhatAWorkerSaysOfItsChannelsIsBounded) {
+  World world;
+  const Connection connection = world.adopted("deploy@web1");
+  world.say(kWorker0, connection.session, ipc::SessionStats{1, 2, std::string(100'000, '\xff')});
+  const Json list =
+      Json::parse(world.control(R"({"command":"sessions"})", false))["sessions"];
+  EXPECT_LE(list[0]["channels"].get<std::string>().size(), 3 * 256U);
+}
+
+TEST(WardenControl, EndsASessionByTheBeginningOfItsId) {
+  World world;
+  const Connection connection = world.adopted("deploy@web1");
+  const std::string id = world.last<ipc::Adopt>(kWorker0)->short_id;
+  const std::string end = R"({"command":"end","id":")" + id + R"(","reason":"go home"})";
+  EXPECT_EQ(Json::parse(world.control(end, false))["ok"], false) << "viewers may not";
+  EXPECT_FALSE(world.last<ipc::EndSession>(kWorker0));
+  const Json ended = Json::parse(world.control(end));
+  EXPECT_EQ(ended["ok"], true);
+  EXPECT_EQ(ended["ended"]["user"], "alice");
+  EXPECT_EQ(world.last<ipc::EndSession>(kWorker0)->text,
+            "an administrator ended this session: go home.   (" + id + ")");
+  EXPECT_EQ(Json::parse(world.control(R"({"command":"end","id":"0000"})"))["error"],
+            "no session has this id");
+}
+
+TEST(WardenControl, WhatIsNotARequestIsRefused) {
+  World world;
+  const Connection connection = world.adopted("deploy@web1");
+  for (const char* json :
+       {"", "[]", "5", "{", R"({"command":5})", R"({"command":"nothing"})", R"({"command":"end"})",
+        R"({"command":"end","id":5})", R"({"command":"end","id":null})",
+        R"({"command":"end","id":["a"],"reason":{}})", "{\"command\":\"end\",\"id\":\"\xff\"}"}) {
+    const Json reply = Json::parse(world.control(json));
+    EXPECT_EQ(reply["ok"], false) << json;
+    EXPECT_NE(reply["error"], "") << json;
+  }
+  EXPECT_EQ(world.warden.num_sessions(), 1U);
+}
+
+}  // namespace
+}  // namespace bastion::daemon

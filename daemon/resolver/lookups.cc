@@ -101,12 +101,14 @@ void Lookups::work() {
 void Lookups::ask(std::uint32_t request, std::string name, MonoTime now) {
   const bool valid = is_host_name(name);
   if (!valid || pending_.size() >= kWaitingMax) {
-    refused_.push_back({request, failed(valid ? "too many lookups at once" : "not a host name")});
+    Answer answer{request, failed(valid ? "too many lookups at once" : "not a host name")};
+    answer.resolved.name = std::move(name);
+    refused_.push_back(std::move(answer));
     eventfd_write(wake_.get(), 1);
     return;
   }
   const std::uint64_t number = next_number_++;
-  pending_.push_back({number, request, after(now, kDeadlineMs * kNsPerMs)});
+  pending_.push_back({number, request, name, after(now, kDeadlineMs * kNsPerMs)});
   {
     const std::scoped_lock lock(mutex_);
     waiting_.push_back({number, std::move(name)});
@@ -126,12 +128,15 @@ std::vector<Lookups::Answer> Lookups::take(MonoTime now) {
   for (Finished& entry : finished) {
     const auto at = std::ranges::find(pending_, entry.number, &Pending::number);
     if (at != pending_.end()) {
+      entry.resolved.name = std::move(at->name);
       answers.push_back({at->request, std::move(entry.resolved)});
       pending_.erase(at);
     }
   }
   while (!pending_.empty() && pending_.front().deadline <= now) {
-    answers.push_back({pending_.front().request, failed("no answer from the name servers")});
+    Answer& answer =
+        answers.emplace_back(pending_.front().request, failed("no answer from the name servers"));
+    answer.resolved.name = std::move(pending_.front().name);
     // Not begun yet: nobody waits for it any more.
     const std::scoped_lock lock(mutex_);
     std::erase_if(waiting_, [&](const Work& w) { return w.number == pending_.front().number; });

@@ -40,7 +40,7 @@ class Lookups {
   void ask(std::uint32_t request, std::string name, MonoTime now);
   /// wake_fd becomes readable when there are answers.
   int wake_fd() const { return wake_.get(); }
-  /// take gives what is answered by now, overdue lookups included.
+  /// take gives what is answered by now, overdue lookups included. Each answer echoes its name.
   std::vector<Answer> take(MonoTime now);
   /// next_deadline is when the next lookup is overdue; kNever where none is under way.
   MonoTime next_deadline() const;
@@ -49,6 +49,7 @@ class Lookups {
   struct Pending {
     std::uint64_t number = 0;
     std::uint32_t request = 0;
+    std::string name;
     MonoTime deadline;
   };
   struct Work {

@@ -90,7 +90,9 @@ void Supervisor::on_configuration_result(const ipc::Header& header,
     service_ = loaded_->service;
     log_.set_level(to_log_level(service_.log_level));
     apply_limits();
-    log_.info("policy loaded", {{"by", pending_by_}, {"summary", result.text}});
+    // The warnings behind the summary's line were logged when the files were read.
+    log_.info("policy loaded",
+              {{"by", pending_by_}, {"summary", result.text.substr(0, result.text.find('\n'))}});
   } else {
     pending_.reset();
     log_.error("the configuration was refused", {{"by", pending_by_}, {"why", result.text}});

@@ -38,6 +38,7 @@ TEST(Lookups, AnswerWithTheRequestsNumber) {
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].request, 7u);
   EXPECT_EQ(answers[0].resolved.error, "nothing for web1");
+  EXPECT_EQ(answers[0].resolved.name, "web1");
   EXPECT_EQ(lookups.next_deadline(), kNever);
 }
 
@@ -47,6 +48,7 @@ TEST(Lookups, RefuseWhatIsNoHostName) {
   const auto answers = wait_for_answers(lookups);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].resolved.error, "not a host name");
+  EXPECT_EQ(answers[0].resolved.name, "a b");
 }
 
 TEST(Lookups, OneThatTakesTooLongIsAnsweredAtItsDeadlineAndOnlyOnce) {
@@ -73,6 +75,7 @@ TEST(Lookups, OneThatTakesTooLongIsAnsweredAtItsDeadlineAndOnlyOnce) {
     ASSERT_EQ(answers.size(), 2u);
     EXPECT_EQ(answers[0].request, 1u);
     EXPECT_FALSE(answers[0].resolved.error.empty());
+    EXPECT_EQ(answers[0].resolved.name, "slow");
     release.count_down();
     returned.wait();
     lookups.ask(3, "next", mono_now());

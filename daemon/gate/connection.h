@@ -34,6 +34,7 @@ struct GateConnection {
   };
   State state = State::kOpen;
   bool dead = false;       // closed, and nothing in flight
+  bool spoke_told = false;  // the supervisor knows that it finished a key exchange
   bool done_told = false;  // the supervisor knows that it no longer counts
 };
 

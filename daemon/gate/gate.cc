@@ -147,6 +147,10 @@ void Gate::on_supervisor() {
       const auto found = message ? by_id_.find(message->connection) : by_id_.end();
       if (found != by_id_.end()) {
         close(found->second, "the table of unauthenticated connections is full");
+      } else if (message) {
+        std::erase_if(pending_, [&](const auto& entry) {
+          return entry.first == message->connection;
+        });
       }
     }
   }
@@ -285,6 +289,10 @@ bool Gate::step(std::uint32_t slot) {
       ask_for_signature(slot);
       break;
     case proto::StepKind::kKeysChanged:
+      if (!connection.spoke_told) {
+        connection.spoke_told = true;
+        tell_supervisor(ipc::ConnectionSpoke{connection.id});
+      }
       break;
     case proto::StepKind::kDisconnected:
       close(slot, "the user disconnected: " +

@@ -1,0 +1,105 @@
+"""Strangers in numbers: the table of unauthenticated connections, as the real processes keep it."""
+
+import json
+import os
+import signal
+import socket
+
+from support import process, raw
+from support.fixtures import client_of
+from support.targets import LOGIN
+
+
+def status(bastion) -> dict:
+    return json.loads(bastion.control("status", "--json").text)
+
+
+def ended(connections: list[socket.socket]) -> int:
+    """How many of them the bastion has closed."""
+    count = 0
+    for connection in connections:
+        connection.setblocking(False)
+        try:
+            while connection.recv(4096):
+                pass
+            count += 1
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            count += 1
+    return count
+
+
+def close_all(connections: list[socket.socket]) -> None:
+    for connection in connections:
+        connection.close()
+
+
+def test_one_source_keeps_its_number_and_the_oldest_silent_ones_go(make_bastion):
+    bastion = make_bastion(service={"limits": {"unauthenticated_per_source": 10}})
+    connections = [bastion.connect() for _ in range(50)]
+    process.wait_until(lambda: ended(connections) == 40, what="the end of the 40 oldest")
+    assert ended(connections[:40]) == 40, "the newest stay"
+    assert status(bastion)["unauthenticated"] == {"total": 10, "sources": 1, "limit": 1024}
+    close_all(connections)
+    process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, what="an empty table")
+
+
+def test_a_connection_that_has_exchanged_keys_outlives_silent_ones(make_bastion):
+    bastion = make_bastion(service={"limits": {"unauthenticated_per_source": 5}})
+    spoken = raw.connect(bastion.port)
+    spoken.send(raw.SERVICE_REQUEST, raw.string("ssh-userauth"))
+    while spoken.receive()[0] != raw.SERVICE_ACCEPT:
+        pass
+    silent = [bastion.connect() for _ in range(20)]
+    process.wait_until(lambda: ended(silent) == 16, what="room for the one that spoke")
+    spoken.send(2, raw.string("still here"))
+    assert status(bastion)["unauthenticated"]["total"] == 5
+    close_all(silent)
+
+
+def test_a_full_table_lets_new_ones_in_and_users_log_in(lab, make_bastion, tmp_path):
+    bastion = make_bastion(service={"limits": {"unauthenticated": 20, "unauthenticated_per_source": 20}})
+    client = client_of(bastion, tmp_path, lab.alice)
+    flood = [bastion.connect() for _ in range(200)]
+    for _ in range(3):
+        assert client.ssh(f"{LOGIN}@web1@bastion", "echo in").text == "in\n"
+        flood += [bastion.connect() for _ in range(30)]
+    assert status(bastion)["unauthenticated"]["total"] <= 20
+    close_all(flood)
+    process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, what="an empty table")
+
+
+def test_a_dead_gates_connections_no_longer_count(make_bastion):
+    bastion = make_bastion()
+    connections = [bastion.connect() for _ in range(20)]
+    process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 20, what="20 connections")
+    for gate in [each for each in status(bastion)["processes"] if each["role"] == "gate"]:
+        os.kill(gate["pid"], signal.SIGKILL)
+    process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, what="an empty table")
+    process.wait_until(lambda: ended(connections) == 20, what="the end of their connections")
+    close_all(connections)
+
+
+def test_a_dead_warden_is_replaced_with_all_that_led_to_it(lab, make_bastion, tmp_path):
+    bastion = make_bastion()
+    client = client_of(bastion, tmp_path, lab.alice)
+    before = {each["pid"] for each in status(bastion)["processes"]}
+    warden = next(each["pid"] for each in status(bastion)["processes"] if each["role"] == "warden")
+    os.kill(warden, signal.SIGKILL)
+    process.wait_until(
+        lambda: all(each["pid"] not in before | {0} for each in status(bastion)["processes"]), what="new processes"
+    )
+    assert client.ssh(f"{LOGIN}@web1@bastion", "echo in").text == "in\n"
+
+
+def test_no_process_outlives_the_supervisor(make_bastion):
+    bastion = make_bastion()
+    children = bastion.processes()
+    assert len(children) >= 6
+    bastion.process.process.send_signal(signal.SIGKILL)
+    bastion.process.process.wait(timeout=10)
+    process.wait_until(
+        lambda: not [pid for pid in children if process.identity(pid[0]) == pid], what="the children's end"
+    )
+    bastion.process = None

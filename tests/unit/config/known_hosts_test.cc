@@ -72,6 +72,15 @@ TEST(KnownHosts, HashedNames) {
   EXPECT_TRUE(numbers(hosts, "web2").empty());
 }
 
+TEST(KnownHosts, NamesHashedBySshKeygen) {
+  const auto hosts = parse(
+      "|1|pIDBgcuf0Xe3h0DFDVkIwKWPHEw=|nLCpKHtyFW8/eZ4mnWBy8swOisU= KEY1\n"
+      "|1|BBkpVYhv2wQJhbMj2yh5VhSfzsE=|KNf56oPms7n1bYSkXFQjjISOPq4= KEY2\n");
+  EXPECT_EQ(numbers(hosts, "web1"), std::vector<int>{1});
+  EXPECT_EQ(numbers(hosts, "web1", 2222), std::vector<int>{2});
+  EXPECT_TRUE(numbers(hosts, "web1", 2223).empty());
+}
+
 TEST(KnownHosts, AnswersTheSameTheSecondTimeAndAfterManyOthers) {
   const auto hosts = parse(hashed("web1") + " KEY1\nweb1 KEY2\n@revoked [web1]:2222,web1 KEY3\n");
   for (int round = 0; round < 3; ++round) {

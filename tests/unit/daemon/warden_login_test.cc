@@ -219,10 +219,9 @@ TEST_F(WardenCertificates, sec_009_TheSourceAddressHasToFit) {
 }
 
 TEST_F(WardenCertificates, ForgedSpoiltOrStrangeOnesDoNot) {
-  EXPECT_FALSE(accepts([&](auto& r) { r.valid_before = static_cast<std::uint64_t>(world.io.wall); }))
-      << "expired";
-  EXPECT_FALSE(accepts([&](auto& r) { r.valid_after = static_cast<std::uint64_t>(world.io.wall + 1); }))
-      << "not valid yet";
+  const auto now = static_cast<std::uint64_t>(world.io.wall);
+  EXPECT_FALSE(accepts([&](auto& r) { r.valid_before = now; })) << "expired";
+  EXPECT_FALSE(accepts([&](auto& r) { r.valid_after = now + 1; })) << "not valid yet";
   EXPECT_FALSE(accepts([](auto& r) { r.type = crypto::CertificateType::kHost; }));
   EXPECT_FALSE(accepts([](auto&) {}, Keys::get().mallory)) << "an unknown CA";
   EXPECT_FALSE(accepts([](auto& r) { r.critical_options = {{"from-the-future", {}}}; }));
@@ -237,8 +236,9 @@ TEST_F(WardenCertificates, ForceCommandHoldsInTheGrant) {
                              {"force-command", crypto::make_option_string("uptime")}};
                          request.extensions.clear();
                        });
-  ASSERT_TRUE(world.verify(connection, world.signed_request(connection, "deploy@web1",
-                                                            Keys::get().mallory, kAlgorithm, blob)));
+  ASSERT_TRUE(world.verify(
+      connection, world.signed_request(connection, "deploy@web1", Keys::get().mallory, kAlgorithm,
+                                       blob)));
   const auto adopt = world.hand_over(connection);
   ASSERT_TRUE(adopt);
   EXPECT_EQ(adopt->permissions.force_command, "uptime");

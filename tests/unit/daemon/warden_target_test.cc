@@ -85,7 +85,8 @@ TEST(WardenDial, TriesEveryAddressOfANameWithinOneLimit) {
   World world("", "limits: {connect: 9s}\n");
   const Connection connection = world.adopted("deploy@web3");
   EXPECT_TRUE(world.io.connects.empty());
-  answer_name(world, asked(world), resolved("web3.example.com", {"10.0.3.1", "10.0.3.2", "2001:db8::3"}));
+  answer_name(world, asked(world),
+              resolved("web3.example.com", {"10.0.3.1", "10.0.3.2", "2001:db8::3"}));
   ASSERT_EQ(world.io.connects.size(), 1U);
   EXPECT_EQ(world.io.connects[0].address.text(), "10.0.3.1");
   world.fail_target(ECONNREFUSED);
@@ -94,7 +95,8 @@ TEST(WardenDial, TriesEveryAddressOfANameWithinOneLimit) {
   ASSERT_EQ(world.io.connects.size(), 3U) << "a silent address gets its share of the time";
   EXPECT_EQ(world.io.connects[2].address.text(), "2001:db8::3");
   world.pass_time(4500);
-  EXPECT_THAT(failure_text(world), StartsWith("web3 ([2001:db8::3]:22) did not answer within 9 s."));
+  EXPECT_THAT(failure_text(world),
+              StartsWith("web3 ([2001:db8::3]:22) did not answer within 9 s."));
   EXPECT_EQ(world.io.connects.size(), 3U);
 }
 
@@ -113,12 +115,14 @@ TEST(WardenDial, NamesThatAreNotFound) {
 }
 
 TEST(WardenDial, sec_088_ANameLeadsToNoAddressThatOnlyTheBastionHas) {
-  for (const char* special : {"127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "64:ff9b::7f00:1"}) {
+  for (const char* special :
+       {"127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "64:ff9b::7f00:1"}) {
     World world;
     const Connection connection = world.adopted("deploy@web3");
     answer_name(world, asked(world), resolved("web3.example.com", {special}));
     EXPECT_TRUE(world.io.connects.empty()) << special;
-    EXPECT_THAT(failure_text(world), HasSubstr("its name leads to the bastion itself or to no host's address"));
+    EXPECT_THAT(failure_text(world),
+                HasSubstr("its name leads to the bastion itself or to no host's address"));
   }
   World world;
   const Connection connection = world.adopted("deploy@web3");

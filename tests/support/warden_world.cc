@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "config/file_source.h"
 #include "proto/messages.h"
 #include "proto/transport.h"
 
@@ -164,6 +163,10 @@ World::World(const std::string& policy, const std::string& service) : warden(io,
 
 ipc::ConfigurationResult World::configure(const std::string& policy, const std::string& service,
                                           const std::string& loaded_by) {
+  return warden.configure(bundle_of(policy, service), kServicePath, loaded_by);
+}
+
+config::FileBundle bundle_of(const std::string& policy, const std::string& service) {
   const Keys& keys = Keys::get();
   config::FileBundle files;
   const auto add = [&](std::string_view name, SecretBytes bytes) {
@@ -179,7 +182,7 @@ ipc::ConfigurationResult World::configure(const std::string& policy, const std::
   add("user_ca", keys.user_ca.to_openssh("ca"));
   add("target_key", keys.target_key.to_openssh("target"));
   add("target_rsa", keys.target_rsa.to_openssh("target"));
-  return warden.configure(files, "/etc/bastiond/bastiond.yaml", loaded_by);
+  return files;
 }
 
 void World::deliver(PeerId from, SecretBytes packet, UniqueFd fd) {

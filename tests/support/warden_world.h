@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/file_source.h"
 #include "crypto/kex.h"
 #include "crypto/keys.h"
 #include "daemon/ipc/codec.h"
@@ -85,6 +86,10 @@ struct Keys {
   Keys();
 };
 
+/// bundle_of is a whole configuration: `policy` and kServicePath with `service` added, and its keys.
+inline constexpr const char* kServicePath = "/etc/bastiond/bastiond.yaml";
+config::FileBundle bundle_of(const std::string& policy, const std::string& service = "");
+
 /// Connection is one user's TCP connection with its first exchange signed.
 struct Connection {
   daemon::PeerId gate;
@@ -103,7 +108,7 @@ struct TargetExchange {
 
 class World {
  public:
-  /// The policy is `kPolicy` unless `policy` says another, the service has `service` added.
+  /// The policy is default_policy() unless `policy` says another; the service has `service` added.
   explicit World(const std::string& policy = "", const std::string& service = "");
 
   static const std::string& default_policy();

@@ -50,7 +50,7 @@ class ControlServer {
   static constexpr std::int64_t kDeadlineMs = 30'000;
 
   struct Request {
-    std::uint64_t client = 0;  // for reply
+    std::uint64_t client = 0;  // for reply; never 0
     bool admin = false;
     std::string by;            // "uid 1000"
     std::string json;
@@ -72,7 +72,7 @@ class ControlServer {
  private:
   struct Client {
     UniqueFd fd;
-    std::uint32_t generation = 0;
+    std::uint32_t generation = 1;
     Access access = Access::kNone;
     std::string by;
     std::string in;

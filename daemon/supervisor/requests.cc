@@ -60,7 +60,8 @@ void Supervisor::on_control_reply(const ipc::Header& header, ipc::ControlReply r
 
 void Supervisor::answer_all_questions(std::string_view error) {
   for (const auto& [number, question] : std::exchange(questions_, {})) {
-    control_->reply(question.client, control_error(error));
+    control_->reply(question.client,
+                    question.status ? status_json("{}") : control_error(error));
   }
 }
 

@@ -106,6 +106,7 @@ TEST_F(ControlTest, AnswersARequestLineWithAReplyLine) {
   client.join();
   ASSERT_EQ(running.requests.size(), 1u);
   EXPECT_EQ(running.requests[0].json, R"({"command":"status"})");
+  EXPECT_NE(running.requests[0].client, 0u) << "0 is nobody";
   EXPECT_TRUE(running.requests[0].admin) << "our own uid";
   EXPECT_EQ(reply, answer);
 }

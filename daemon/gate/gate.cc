@@ -364,6 +364,7 @@ void Gate::on_warden_message(ipc::Received& received) {
     if (auto settings = ipc::decode<ipc::Settings>(received.body)) {
       settings_ = std::make_shared<const ipc::Settings>(std::move(*settings));
       options_ = server_options(*settings_);
+      context_.log.set_level(settings_->log_level);
       take_pending();
     }
     return;

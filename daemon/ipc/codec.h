@@ -25,6 +25,7 @@ inline constexpr std::size_t kHeaderBytes = 1 + 1 + 4 + 8;
 /// last_of gives the largest value of each enum that a message carries.
 constexpr Role last_of(Role) { return Role::kResolver; }
 constexpr SessionMode last_of(SessionMode) { return SessionMode::kRefused; }
+constexpr LogLevel last_of(LogLevel) { return LogLevel::kError; }
 
 /// fields of what proto/ owns: it knows nothing of messages, so its list is here.
 void visit(auto& f, proto::ForwardPattern& p) {

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/secret.h"
+#include "daemon/log.h"
 #include "proto/permissions.h"
 
 /// The messages between our processes (SOCK_SEQPACKET, one message a packet). Each struct lists its
@@ -130,7 +131,8 @@ struct Configuration {  // + memfd
   static constexpr Type kType = Type::kConfiguration;
   std::string path;  // of bastiond.yaml inside the bundle
   std::string loaded_by;  // "start", "reload"
-  void fields(auto& f) { f(path); f(loaded_by); }
+  LogLevel log_level = LogLevel::kInfo;
+  void fields(auto& f) { f(path); f(loaded_by); f(log_level); }
 };
 struct ConfigurationResult {
   static constexpr Type kType = Type::kConfigurationResult;
@@ -209,11 +211,12 @@ struct Settings {
   std::uint64_t rekey_bytes = 0, rekey_packets = 0;
   std::uint32_t rekey_seconds = 0;
   std::string bastion_name;  // as users call us, in hints
+  LogLevel log_level = LogLevel::kInfo;
   void fields(auto& f) {
     f(kex); f(ciphers); f(macs); f(host_key_algorithms); f(public_key_algorithms); f(host_keys);
     f(first_factor_ms); f(login_grace_ms); f(auth_failures); f(key_offers);
     f(handshake_ms); f(keepalive_ms); f(keepalive_missed); f(rekey_bytes); f(rekey_packets);
-    f(rekey_seconds); f(bastion_name);
+    f(rekey_seconds); f(bastion_name); f(log_level);
   }
 };
 struct TakeCookies {

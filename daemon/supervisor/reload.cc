@@ -14,7 +14,9 @@ void Supervisor::apply_limits() {
 void Supervisor::send_configuration(const LoadedFiles& files, const std::string& loaded_by) {
   const int fd = files.bundle.get();
   send_to(warden(), {.request = pending_request_},
-          ipc::Configuration{options_.config_path, loaded_by}, std::span(&fd, 1));
+          ipc::Configuration{options_.config_path, loaded_by,
+                             to_log_level(files.service.log_level)},
+          std::span(&fd, 1));
 }
 
 /// reload reads everything again and asks the warden to take it. One at a time.

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "daemon/supervisor/configuration.h"
+
 namespace bastion::daemon {
 namespace {
 
@@ -77,6 +79,7 @@ ipc::Settings make_settings(const ActiveConfiguration& active) {
   settings.rekey_packets = limits::kRekeyPackets;
   settings.rekey_seconds = static_cast<std::uint32_t>(service.rekey.seconds);
   settings.bastion_name = active.bastion_name;
+  settings.log_level = to_log_level(service.log_level);
   return settings;
 }
 

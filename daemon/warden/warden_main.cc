@@ -198,8 +198,11 @@ void WardenProcess::on_supervisor_message(ipc::Received& received) {
       if (!bundle) {
         return tell_supervisor(ipc::ConfigurationResult{false, describe(bundle.error())}, request);
       }
-      return tell_supervisor(warden_.configure(*bundle, message->path, message->loaded_by),
-                             request);
+      const auto result = warden_.configure(*bundle, message->path, message->loaded_by);
+      if (result.ok) {
+        context_.log.set_level(message->log_level);
+      }
+      return tell_supervisor(result, request);
     }
     case ipc::Type::kAddPeer: {
       const auto message = ipc::decode<ipc::AddPeer>(received.body);

@@ -157,6 +157,7 @@ void Worker::on_warden_message(ipc::Received& received) {
       if (auto settings = ipc::decode<ipc::Settings>(received.body)) {
         settings_ = std::make_shared<const ipc::Settings>(std::move(*settings));
         server_options_ = server_options(*settings_);
+        context_.log.set_level(settings_->log_level);
       }
       return;
     case ipc::Type::kAdopt:

@@ -144,7 +144,7 @@ class Runner:
             self.record("lint", cases, started)
 
     def unit(self, build: pathlib.Path, suffix: str) -> None:
-        for program in sorted(build.glob("tests/unit/*/unit_*")):
+        for program in sorted([*build.glob("tests/unit/*/unit_*"), *build.glob("tests/evil/unit_*")]):
             if program.is_file() and os.access(program, os.X_OK):
                 self.gtest(program, program.name + suffix, build)
 

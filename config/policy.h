@@ -180,6 +180,11 @@ class Policy {
                                            const IpAddress& peer,
                                            std::string_view identity = {}) const;
 
+  /// accepts_certificate: whether check_user_certificate accepts it for some identity. It answers a
+  /// client's question whether a certificate would do, before it is known who they say they are.
+  bool accepts_certificate(const crypto::Certificate& certificate, WallTime now,
+                           const IpAddress& peer) const;
+
   /// user_name_fits: whether a user name may be used by this user: it names no identity but theirs,
   /// and without a target it is not another known user's name.
   bool user_name_fits(const UserName& name, const User& user) const;
@@ -228,6 +233,8 @@ class Policy {
     const Target* target;
   };
 
+  const UserCa* ca_of(const crypto::Certificate& certificate) const;
+  const User* user_of_principal(const UserCa& ca, std::string_view principal) const;
   void list_targets();
   std::optional<ResolvedTarget> resolve(const Target& target, std::string_view folded_name,
                                         std::uint16_t port) const;

@@ -73,16 +73,41 @@ void apply_extensions(const crypto::Certificate& certificate, Restrictions& out)
 
 }  // namespace
 
+const UserCa* Policy::ca_of(const crypto::Certificate& certificate) const {
+  const auto ca =
+      std::find_if(data_.user_cas.begin(), data_.user_cas.end(),
+                   [&](const UserCa& known) { return known.key == certificate.ca_key; });
+  return ca == data_.user_cas.end() ? nullptr : &*ca;
+}
+
+const User* Policy::user_of_principal(const UserCa& ca, std::string_view principal) const {
+  if (ca.principals_are_users) {
+    return find_user(principal);
+  }
+  const auto mapped = ca.principals.find(principal);
+  return mapped == ca.principals.end() ? nullptr : find_user(mapped->second);
+}
+
+bool Policy::accepts_certificate(const crypto::Certificate& certificate, WallTime now,
+                                 const IpAddress& peer) const {
+  const UserCa* ca = ca_of(certificate);
+  for (const std::string& principal : certificate.principals) {
+    const User* user = ca == nullptr ? nullptr : user_of_principal(*ca, principal);
+    if (user != nullptr) {
+      return check_user_certificate(certificate, now, peer, user->name).has_value();
+    }
+  }
+  return false;
+}
+
 Result<Admission> Policy::check_user_certificate(const crypto::Certificate& certificate,
                                                  WallTime now, const IpAddress& peer,
                                                  std::string_view identity) const {
   if (certificate.type != crypto::CertificateType::kUser) {
     return refuse("it is not a user certificate");
   }
-  const auto ca =
-      std::find_if(data_.user_cas.begin(), data_.user_cas.end(),
-                   [&](const UserCa& known) { return known.key == certificate.ca_key; });
-  if (ca == data_.user_cas.end()) {
+  const UserCa* ca = ca_of(certificate);
+  if (ca == nullptr) {
     return refuse("the certificate is of a CA that we do not know");
   }
   if (data_.revoked && (data_.revoked->contains(certificate.ca_key.blob()) ||
@@ -95,12 +120,7 @@ Result<Admission> Policy::check_user_certificate(const crypto::Certificate& cert
 
   Admission admission;
   for (const std::string& principal : certificate.principals) {
-    const User* user = nullptr;
-    if (ca->principals_are_users) {
-      user = find_user(principal);
-    } else if (const auto mapped = ca->principals.find(principal); mapped != ca->principals.end()) {
-      user = find_user(mapped->second);
-    }
+    const User* user = user_of_principal(*ca, principal);
     if (user == nullptr || (!identity.empty() && user->name != identity)) {
       continue;
     }

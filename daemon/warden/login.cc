@@ -34,9 +34,8 @@ void Warden::on_key_query(const Caller& caller, Session& session, const ipc::Key
   if (algorithm != nullptr && algorithm->certificate) {
     const auto certificate = crypto::Certificate::parse(message.key_blob);
     acceptable = certificate && certificate->key.type() == algorithm->key_type &&
-                 session.active->policy()
-                     .check_user_certificate(*certificate, io_.wall_now(), session.peer)
-                     .has_value();
+                 session.active->policy().accepts_certificate(*certificate, io_.wall_now(),
+                                                              session.peer);
   } else if (algorithm != nullptr) {
     acceptable = session.active->policy().admit_key(message.key_blob, session.peer).has_value();
   }

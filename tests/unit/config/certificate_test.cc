@@ -36,6 +36,11 @@ class UserCertificate : public ::testing::Test {
                      "targets: {}\nrules: []\n" +
                      more);
   }
+  bool accepts() const {
+    const auto blob = crypto::sign_certificate(request, ca, crypto::system_random());
+    const auto certificate = crypto::Certificate::parse(*blob);
+    return policy->accepts_certificate(*certificate, kNow, ip("10.0.0.1"));
+  }
   /// check signs the request and asks the policy; a certificate that does not parse is refused too.
   Result<Admission> check(std::string_view identity = {},
                           std::string_view peer = "10.0.0.1") const {
@@ -86,8 +91,15 @@ TEST_F(UserCertificate, SeveralUsersNeedTheUserNameToChoose) {
   EXPECT_EQ(check("bob")->user, policy->find_user("bob"));
   EXPECT_EQ(check("alice")->user, policy->find_user("alice"));
   EXPECT_FALSE(check("carol").has_value());
+  EXPECT_TRUE(accepts()) << "asked before the user name counts";
   request.principals = {"alice"};
   EXPECT_FALSE(check("bob").has_value()) << "an identity that it does not name";
+  EXPECT_TRUE(accepts());
+  request.principals = {"carol"};
+  EXPECT_FALSE(accepts());
+  request.principals = {"alice"};
+  request.valid_before = kNow;
+  EXPECT_FALSE(accepts());
 }
 
 TEST_F(UserCertificate, ValidityTypeAndCaAreChecked) {

@@ -18,6 +18,14 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 std::string actions_text(const config::Reachable& entry) {
+  bool all = true;  // as `allow: all` means it: jump is always named
+  for (std::size_t i = 0; i < config::kActionCount; ++i) {
+    const auto action = static_cast<config::Action>(i);
+    all = all && (action == config::Action::kJump || entry.actions.has(action));
+  }
+  if (all) {
+    return entry.actions.has(config::Action::kJump) ? "all, jump" : "all";
+  }
   std::string text;
   for (std::size_t i = 0; i < config::kActionCount; ++i) {
     const auto action = static_cast<config::Action>(i);

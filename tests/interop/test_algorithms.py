@@ -259,7 +259,6 @@ PUTTY_LISTS = {
             "dh-group15-sha512", "dh-group14-sha1", "dh-gex-sha1", "rsa", "dh-group1-sha1"],
 }  # fmt: skip
 PUTTY = {
-    ("Cipher", "aesgcm"): "AES-256 GCM",
     ("Cipher", "chacha20"): "ChaCha20",
     ("Cipher", "aes"): "AES-256 SDCTR",
     ("KEX", "ecdh"): "Doing ECDH key exchange with curve Curve25519",

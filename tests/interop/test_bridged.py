@@ -381,7 +381,7 @@ def test_rekeying_every_64_kib_under_load_in_both_directions(target, alice):
     done = alice.ssh("-v", f"{LOGIN}@{target}@bastion", "cat", input=REKEY_DATA, options=["RekeyLimit=64K"], timeout=120)
     assert done.code == 0, done
     assert done.out == REKEY_DATA
-    assert len(re.findall("SSH2_MSG_NEWKEYS received", done.error)) > 20
+    assert len(re.findall("SSH2_MSG_NEWKEYS received", done.error)) >= 10
 
 
 def test_rekeying_by_the_target_alone(alice, lab):
@@ -395,4 +395,4 @@ def test_rekeying_by_the_bastion_on_both_legs(lab, make_bastion, tmp_path):
     client = client_of(make_bastion(service={"rekey": {"bytes": "64KiB"}}), tmp_path, lab.alice)
     done = client.ssh("-v", DESTINATION, "cat", input=REKEY_DATA, timeout=120)
     assert done.out == REKEY_DATA, done
-    assert len(re.findall("SSH2_MSG_NEWKEYS received", done.error)) > 20
+    assert len(re.findall("SSH2_MSG_NEWKEYS received", done.error)) >= 10

@@ -6,7 +6,7 @@ import subprocess
 
 KEY_TYPES = {
     "ed25519": ["-t", "ed25519"],
-    "rsa": ["-t", "rsa", "-b", "2048"],
+    "rsa": ["-t", "rsa", "-b", "3072"],
     "ecdsa256": ["-t", "ecdsa", "-b", "256"],
     "ecdsa384": ["-t", "ecdsa", "-b", "384"],
     "ecdsa521": ["-t", "ecdsa", "-b", "521"],

@@ -59,7 +59,7 @@ def test_every_message_number_before_login(decade, state, bastion, lab):
     mark = bastion.mark()
     dialled = lab.targets["web1"].mark()
     for number in range(decade, decade + 16):
-        if number in HARMLESS or number in (1, 5, 7, 20, 21, 30, 31, 50, 192):
+        if number in HARMLESS or number in (1, 5, 7, 20, 21, 30, 31, 50, 192, 193):
             continue
         with stranger(bastion, state) as connection:
             connection.send(number, body_of(number))
@@ -200,7 +200,7 @@ def test_sec_049_trailing_bytes_end_the_connection(bastion, lab):
 def speak(bastion, data: bytes) -> bytes:
     """Sends bytes and gives what comes back until the bastion ends the connection."""
     with bastion.connect() as connection:
-        connection.settimeout(20)
+        connection.settimeout(10)
         with contextlib.suppress(ConnectionError):
             connection.sendall(data)
         answer = b""
@@ -228,13 +228,17 @@ def test_sec_034_packet_lengths_that_are_none(length, bastion):
 
 
 def test_sec_031_nothing_comes_before_the_first_kexinit(bastion):
+    """IGNORE, UNIMPLEMENTED and DEBUG may, and make strict key exchange fail later (unit tests have that)."""
     for number in range(256):
-        if number == 20:
+        if number in (2, 3, 4, 20):
             continue
         payload = bytes([number]) + string("ssh-userauth") + bytes(3)
         padding = 8 - (5 + len(payload)) % 8 + 8
         packet = u32(1 + len(payload) + padding) + bytes([padding]) + payload + bytes(padding)
-        answer = speak(bastion, b"SSH-2.0-evil\r\n" + packet * 2)
+        try:
+            answer = speak(bastion, b"SSH-2.0-evil\r\n" + packet * 2)
+        except TimeoutError:
+            raise AssertionError(f"message {number} did not end the connection") from None
         assert re.match(rb"SSH-2\.0-\S+\r\n", answer), number
         assert len(answer) < 8192, number
 

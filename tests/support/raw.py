@@ -49,7 +49,7 @@ class Raw:
                     raise
                 if number in self.KEY_EXCHANGE:
                     return number, message
-                self.messages.put((number, message.asbytes()[1:]))
+                self.messages.put((number, message.asbytes()))
 
         packetizer.read_message = read_message
         done = threading.Event()

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "proto/channel.h"
+#include "proto/file_events.h"
 #include "proto/payload.h"
 #include "proto/permissions.h"
 
@@ -65,6 +66,10 @@ class BridgeEvents {
   /// not read a byte of its output yet: the place for the recording notice.
   virtual void session_started(const ChannelInfo& /*channel*/) {}
   virtual void forward_decided(const ForwardDecision& /*forward*/) {}
+  /// file_event: an operation on a file is over, or was refused.
+  virtual void file_event(const ChannelInfo& /*channel*/, const FileEvent& /*event*/) {}
+  /// file_data: content of a file passes in order; told only where the permissions ask for digests.
+  virtual void file_data(const ChannelInfo& /*channel*/, const FileData& /*data*/) {}
   /// finished: after upstream_lost() the last channel is closed (at once, where there is none), so
   /// the downstream leg can be disconnected; after downstream_lost() everything is given up.
   virtual void finished() {}

@@ -21,6 +21,11 @@ inline constexpr std::size_t kChannelRepliesMax = 64;
 inline constexpr std::uint8_t kToldRequestsMax = 64;
 /// Over this a sink's queue holds new credit back.
 inline constexpr std::size_t kGrantQueueMax = limits::kWindowBytesMax / 2;
+/// Windows of the TCP channels of one connection together: all that its stalled targets can make us
+/// hold. The first four have limits::kWindowBytesMax each, what comes then has the least: 64
+/// channels are 8 + 60 / 4 MiB.
+inline constexpr std::uint32_t kTcpWindowsMax = 4 * limits::kWindowBytesMax;
+inline constexpr std::uint32_t kTcpWindowMin = 256 * 1024;
 /// What a target's resolver takes for a host name, and a sun_path (108 with its NUL) for a path.
 inline constexpr std::size_t kHostBytesMax = 255;
 inline constexpr std::size_t kSocketPathBytesMax = 107;

@@ -263,6 +263,7 @@ void LocalConnection::State::erase(ChannelNumber number, LocalChannel& channel) 
   num_sessions -= session ? 1 : 0;
   num_awaited -= channel.step == LocalChannel::Step::kAwaited ? 1 : 0;
   num_ready -= channel.ready ? 1 : 0;
+  tcp_windows -= channel.window;
   // The number is dead when the owner hears of it, so nothing that it calls finds the channel.
   const LocalChannel gone = std::move(channel);
   channels.erase(number);

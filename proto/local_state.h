@@ -32,6 +32,7 @@ struct LocalChannel {
   std::uint32_t credit = 0;    // what the user lets us send
   std::uint32_t granted = 0;   // what the user may send
   std::uint32_t consumed = 0;  // what was taken of it and not granted anew yet
+  std::uint32_t window = 0;    // of a TCP channel: granted, consumed and what the owner holds
   bool eof_in = false;
   bool eof_out = false;
   bool blocked = false;  // the window was exhausted; the owner is told when it opens
@@ -62,9 +63,10 @@ struct LocalConnection::State {
   LocalEvents& events;
   SlotTable<LocalChannel> channels;
   std::size_t num_sessions = 0;
-  std::size_t num_awaited = 0;   // TCP connections being made
-  std::size_t num_ready = 0;     // channels with `ready`
-  std::size_t num_expected = 0;  // replies to our keepalives
+  std::size_t num_awaited = 0;    // TCP connections being made
+  std::size_t num_ready = 0;      // channels with `ready`
+  std::size_t num_expected = 0;   // replies to our keepalives
+  std::uint32_t tcp_windows = 0;  // of the TCP channels, together
   bool no_more_sessions = false;
   bool shut_down = false;
   std::string shut_down_text;

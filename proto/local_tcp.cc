@@ -24,7 +24,10 @@ void LocalConnection::tcp_connected(ChannelNumber number) {
   }
   --state_->num_awaited;
   channel->step = LocalChannel::Step::kOpen;
-  channel->granted = limits::kWindowBytesMax;
+  const std::uint32_t spent = std::min(state_->tcp_windows, kTcpWindowsMax);
+  channel->window = std::clamp(kTcpWindowsMax - spent, kTcpWindowMin, limits::kWindowBytesMax);
+  channel->granted = channel->window;
+  state_->tcp_windows += channel->window;
   send_open_confirmation(state_->sink, channel->peer_number, number, channel->granted,
                          limits::kMaxPacketBytes);
 }
@@ -88,7 +91,7 @@ void LocalConnection::tcp_written(ChannelNumber number, std::size_t n) {
     return;
   }
   // Never more than was taken: the window must not grow by a mistake of the owner.
-  const std::uint32_t taken = limits::kWindowBytesMax - channel->granted - channel->consumed;
+  const std::uint32_t taken = channel->window - channel->granted - channel->consumed;
   state_->consume(*channel, static_cast<std::uint32_t>(std::min<std::size_t>(n, taken)));
 }
 

@@ -353,6 +353,12 @@ Status Transport::check_deadlines(MonoTime now) const {
   return {};
 }
 
+void Transport::restart_deadline(MonoTime now) {
+  if (kex_ != nullptr) {
+    kex_->deadline = after(now, options_->kex_finish_seconds * kNsPerSecond);
+  }
+}
+
 std::optional<MonoTime> Transport::next_deadline() const {
   if (kex_ != nullptr) {
     return kex_->deadline;

@@ -187,6 +187,9 @@ class Transport final : public PacketSink {
 
   /// check_deadlines fails (kLimit) where the peer has not finished a key exchange in time.
   [[nodiscard]] Status check_deadlines(MonoTime now) const;
+  /// restart_deadline gives the key exchange under way its whole time anew: for an owner that does
+  /// not read the peer's messages for reasons of its own.
+  void restart_deadline(MonoTime now);
   /// next_deadline is when check_deadlines or rekey_due must be asked again at the latest.
   std::optional<MonoTime> next_deadline() const;
 

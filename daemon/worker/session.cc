@@ -15,6 +15,12 @@ constexpr std::int64_t kEndMsMax = 3'000;
 constexpr std::int64_t kLeastTimerNs = 10 * kNsPerMs;
 /// A leg that makes us answer more than it reads is not read: twice what relaying may queue.
 constexpr std::size_t kOwnAnswersMax = 2 * limits::kSendQueueBytesMax;
+/// A leg in key exchange is read on, since its KEXINIT may lie behind data, until so much of that
+/// waits for the other leg: a window more than in ordinary times.
+constexpr std::size_t kKexQueueMax = limits::kSendQueueBytesMax + limits::kWindowBytesMax;
+/// What is for it waits meanwhile. Windows bound the data; so much besides is what a peer made us
+/// answer that goes on asking and never finishes the exchange.
+constexpr std::size_t kKexAnswersMax = 3 * limits::kSendQueueBytesMax;
 
 }  // namespace
 
@@ -122,8 +128,8 @@ void WorkerSession::on_written(proto::Leg which, const Completion& completion) {
 
 // --- messages ------------------------------------------------------------------------------------
 
-// may_take: a leg in key exchange is always read; otherwise its bytes wait while what they turn
-// into has not left.
+// may_take: a leg's bytes wait while what they turn into has not left. One in key exchange is read
+// further; by then, where its peer began the exchange, only messages of that are to come.
 bool WorkerSession::may_take(proto::Leg which) const {
   const SessionLeg& from = legs_[proto::index(which)];
   if (!from.live() || from.transport == nullptr) {
@@ -133,14 +139,15 @@ bool WorkerSession::may_take(proto::Leg which) const {
       (state_ == State::kDialling || state_ == State::kHandshake)) {
     return false;
   }
+  const SessionLeg& to = legs_[proto::index(proto::other(which))];
+  const std::size_t ahead = to.transport == nullptr ? 0 : to.transport->queued_bytes();
   if (from.transport->in_key_exchange()) {
-    return true;
+    return ahead < kKexQueueMax;
   }
   if (from.transport->queued_bytes() >= kOwnAnswersMax || tunnels_congested()) {
     return false;
   }
-  const SessionLeg& to = legs_[proto::index(proto::other(which))];
-  return to.transport == nullptr || to.transport->queued_bytes() < limits::kSendQueueBytesMax;
+  return ahead < limits::kSendQueueBytesMax;
 }
 
 void WorkerSession::advance(proto::Leg which) {
@@ -171,6 +178,11 @@ bool WorkerSession::step(proto::Leg which) {
       return more;
     case proto::StepKind::kPayload:
       more = on_payload(which, step.payload);
+      if (from.transport->in_key_exchange() && from.transport->queued_bytes() >= kKexAnswersMax &&
+          from.live()) {
+        leg_fault(which, Error{ErrorCode::kLimit, "too much was asked for in a key exchange", 0});
+        more = false;
+      }
       break;
     case proto::StepKind::kNeedHostSignature:
       from.awaiting = true;
@@ -185,6 +197,7 @@ bool WorkerSession::step(proto::Leg which) {
         auth_.emplace(proto::AuthClientOptions{}, *up().transport);
         auth_->start(adopt_.login);
       }
+      from.exchange_timed = false;
       update_timer();
       break;
     case proto::StepKind::kDisconnected:
@@ -334,6 +347,7 @@ void WorkerSession::after_work() {
     end("", end_text_);
   }
   rekey_if_due();
+  time_exchanges();
   for (const proto::Leg which : proto::kLegs) {
     SessionLeg& each = leg(which);
     if (each.stream == nullptr || each.stream->closing()) {
@@ -395,10 +409,22 @@ void WorkerSession::rekey_if_due() {
     SessionLeg& each = leg(which);
     const SessionLeg& opposite = leg(proto::other(which));
     if (each.live() && each.transport != nullptr && each.transport->rekey_due(worker_.now()) &&
-        (opposite.transport == nullptr || !opposite.transport->in_key_exchange())) {
+        !opposite.in_key_exchange()) {
       each.transport->request_rekey(worker_.now());
       update_timer();
     }
+  }
+}
+
+// time_exchanges sets the timer for a key exchange that a peer has begun: it must end in time, too.
+void WorkerSession::time_exchanges() {
+  bool begun = false;
+  for (SessionLeg& each : legs_) {
+    begun = begun || (each.in_key_exchange() && !each.exchange_timed);
+    each.exchange_timed = each.in_key_exchange();
+  }
+  if (begun) {
+    update_timer();
   }
 }
 
@@ -415,6 +441,7 @@ void WorkerSession::update_timer() {
     }
   };
   consider(end_deadline_);
+  consider(first_to_leave());
   if (state_ == State::kHandshake) {
     consider(handshake_deadline_);
   }
@@ -458,14 +485,19 @@ void WorkerSession::on_timer() {
       close_leg(proto::Leg::kUpstream);
     }
   }
+  end_overdue_tunnels();
   for (const proto::Leg which : proto::kLegs) {
     SessionLeg& each = leg(which);
     if (!each.live() || each.transport == nullptr) {
       continue;
     }
     if (const Status in_time = each.transport->check_deadlines(now); !in_time) {
-      leg_fault(which, in_time.error());
-      continue;
+      if (!may_take(which) && !each.awaiting && !leg(proto::other(which)).in_key_exchange()) {
+        each.transport->restart_deadline(now);  // its messages lie unread for the other leg's sake
+      } else {
+        leg_fault(which, in_time.error());
+        continue;
+      }
     }
     keep_alive(which);
   }

@@ -29,8 +29,10 @@ struct SessionLeg {
   std::uint32_t keepalives = 0;  // sent since then
   bool awaiting = false;         // the warden's answer; nothing is received until it is there
   bool flushing = false;         // a DISCONNECT is on its way out; nothing is read any more
+  bool exchange_timed = false;   // the timer knows of the key exchange that is under way
 
   bool live() const { return stream != nullptr && !stream->closing() && !flushing; }
+  bool in_key_exchange() const { return transport != nullptr && transport->in_key_exchange(); }
 };
 
 /// WorkerSession is one authenticated session at its worker. It owns both legs and the connection
@@ -89,6 +91,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void leg_fault(proto::Leg which, const Error& error);
   void leg_gone(proto::Leg which, std::string_view why);
   void rekey_if_due();
+  void time_exchanges();
   void after_work();
   void end(std::string reason, std::string_view text);
   void disconnect(proto::Leg which, proto::DisconnectReason reason, std::string_view text);
@@ -123,6 +126,9 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void close_tunnel(Tunnel& tunnel);
   void close_tunnels();
   void reap_tunnels();
+  void limit_lingering();
+  MonoTime first_to_leave() const;
+  void end_overdue_tunnels();
   bool tunnels_congested() const;
 
   // proto::BridgeEvents

@@ -18,6 +18,11 @@ constexpr std::size_t kBatchMax = 64;
 /// What one tunnel may hold towards a slow target before the user's leg is read no more: more than
 /// its window, so that only a user who ignores windows gets here.
 constexpr std::size_t kTunnelQueueMax = limits::kWindowBytesMax + limits::kMaxPacketBytes;
+/// What the user sent before he closed a channel is still written, so long and so much of it at
+/// once: nothing else bounds how many such tunnels a target that does not read can leave behind.
+constexpr std::int64_t kLingerMsMax = 30'000;
+constexpr std::size_t kLingeringMax = 8;
+constexpr std::size_t kLingeringBytesMax = 2 * limits::kWindowBytesMax;
 
 }  // namespace
 
@@ -241,7 +246,53 @@ void WorkerSession::tcp_closed(const proto::ChannelInfo& channel) {
   if (Tunnel* tunnel = find_tunnel(channel.number)) {
     flush_batch(*tunnel);
     tunnel->channel_gone = true;
+    tunnel->leave_at = after(worker_.now(), kLingerMsMax * kNsPerMs);
     settle_tunnel(*tunnel);
+    limit_lingering();
+    update_timer();
+  }
+}
+
+// limit_lingering gives the oldest of the tunnels up that only wait for their targets to read,
+// where there are too many of them.
+void WorkerSession::limit_lingering() {
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  for (const auto& tunnel : tunnels_) {
+    if (tunnel->channel_gone && !tunnel->stream->closing()) {
+      ++count;
+      bytes += tunnel->out.bytes();
+    }
+  }
+  while (count > kLingeringMax || bytes > kLingeringBytesMax) {
+    Tunnel* oldest = nullptr;
+    for (const auto& tunnel : tunnels_) {
+      if (tunnel->channel_gone && !tunnel->stream->closing() &&
+          (oldest == nullptr || tunnel->leave_at < oldest->leave_at)) {
+        oldest = tunnel.get();
+      }
+    }
+    --count;
+    bytes -= oldest->out.bytes();
+    close_tunnel(*oldest);
+  }
+}
+
+MonoTime WorkerSession::first_to_leave() const {
+  MonoTime first = kNever;
+  for (const auto& tunnel : tunnels_) {
+    if (tunnel->channel_gone && !tunnel->stream->closing() && tunnel->leave_at.ns != 0) {
+      first = std::min(first, tunnel->leave_at);
+    }
+  }
+  return first;
+}
+
+void WorkerSession::end_overdue_tunnels() {
+  for (const auto& tunnel : tunnels_) {
+    if (tunnel->channel_gone && tunnel->leave_at.ns != 0 && tunnel->leave_at <= worker_.now()) {
+      close_tunnel(*tunnel);
+    }
   }
 }
 

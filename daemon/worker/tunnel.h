@@ -23,8 +23,9 @@ struct Tunnel {
   std::vector<iovec> batch;  // opened data of the current turn, where it lies
   bool user_ended = false;   // no more from the user: shut down for writing once `out` is empty
   bool write_shut = false;
-  bool end_told = false;     // the user was told EOF
-  bool channel_gone = false; // nothing more may be said to the user
+  bool end_told = false;      // the user was told EOF
+  bool channel_gone = false;  // nothing more may be said to the user
+  MonoTime leave_at;          // channel_gone: by then the target has taken the rest, or it is lost
 
   std::size_t batch_bytes() const {
     std::size_t sum = 0;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/connection_limits.h"
@@ -370,6 +371,31 @@ TEST_F(LocalConnectionTest, GrantsAsTheSocketDrainsAndNoMore) {
     granted += u32_at(client.next(), 5);
   }
   EXPECT_EQ(granted - sent, limits::kWindowBytesMax) << "an owner's mistake does not widen it";
+}
+
+TEST_F(LocalConnectionTest, WindowsOfManyChannelsAreSmaller) {
+  std::vector<ChannelNumber> open;
+  const auto open_one = [&] {
+    sends(open_tcpip("direct-tcpip", kUser, "web1", 22, kWindow, kPacket));
+    connection->tcp_connected(owner.last);
+    open.push_back(owner.last);
+    return u32_at(client.next(), 9);
+  };
+  restart(
+      LocalOptions{.mode = LocalOptions::Mode::kMenu, .direct_tcpip = true, .channels_max = 64});
+  std::uint64_t sum = 0;
+  for (int i = 0; i < 64; ++i) {
+    const std::uint32_t window = open_one();
+    EXPECT_EQ(window, i < 4 ? limits::kWindowBytesMax : 256U * 1024);
+    sum += window;
+  }
+  EXPECT_EQ(sum, 23U << 20);
+  // What is closed makes room.
+  for (const ChannelNumber number : std::exchange(open, {})) {
+    sends(close(number));
+    EXPECT_EQ(client.next(), close(kUser));
+  }
+  EXPECT_EQ(open_one(), limits::kWindowBytesMax);
 }
 
 TEST_F(LocalConnectionTest, SendsDataInPacketsThatTheUserTakes) {

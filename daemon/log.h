@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/bytes.h"
+#include "base/escape.h"
 #include "base/result.h"
 
 namespace bastion::daemon {
@@ -18,14 +18,7 @@ enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 Result<LogLevel> parse_log_level(std::string_view name);
 std::string_view log_level_name(LogLevel level);
 
-/// escaped makes bytes harmless in a log, a terminal and a one-line message: what is not printable
-/// (C0, C1, DEL, ESC, bidirectional and other format controls, line and paragraph separators) and
-/// what is not UTF-8 becomes \xNN, a backslash \\. At most `bytes_max` octets of input are shown;
-/// an ellipsis says that there were more.
-std::string escaped(std::string_view text, std::size_t bytes_max = 256);
-inline std::string escaped(ByteView bytes, std::size_t bytes_max = 256) {
-  return escaped(as_text(bytes), bytes_max);
-}
+using bastion::escaped;
 
 /// Field is one `name=value` of a log line. The value is escaped when it is written, so any
 /// peer's bytes may be given.

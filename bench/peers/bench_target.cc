@@ -1,5 +1,5 @@
-// A target for benchmarks: many sessions in one process, each almost free. ssh_server.h says what it
-// runs. It prints the port that it listens on and ends when its standard input does.
+// A target for benchmarks: many sessions in one process, each almost free. ssh_server.h says what
+// it runs. It prints the port that it listens on and ends when its standard input does.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

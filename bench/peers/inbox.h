@@ -27,8 +27,8 @@ class Inbox {
         error_ = step.error();
         return false;
       }
-      const bool more = step->kind == proto::StepKind::kNeedBytes ? on_incomplete(*step, in)
-                                                                  : handle(*step);
+      const bool more =
+          step->kind == proto::StepKind::kNeedBytes ? on_incomplete(*step, in) : handle(*step);
       if (step->kind != proto::StepKind::kNeedBytes) {
         drop(from_rest, step->consumed, in);
       }

@@ -66,8 +66,7 @@ daemon::UniqueFd connect_to(const std::string& address) {
   return fd;
 }
 
-Loop::Loop()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), now_(mono_now()), buffer_(kBufferBytes) {}
+Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), now_(mono_now()), buffer_(kBufferBytes) {}
 
 Loop::~Loop() { close(epoll_); }
 

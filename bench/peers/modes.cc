@@ -206,8 +206,8 @@ class Streams final : public Runner {
     SshClient& target = session.target();
     while (up_ && session.bytes_left > 0 && target.room() > 0 &&
            target.output().bytes() < kQueueBytesMax) {
-      const std::size_t n = std::min({session.bytes_left, std::uint64_t{kPiece.size()},
-                                      std::uint64_t{target.room()}});
+      const std::size_t n = std::min(
+          {session.bytes_left, std::uint64_t{kPiece.size()}, std::uint64_t{target.room()}});
       target.send_data(ByteView(kPiece).first(n));
       session.bytes_left -= n;
       received_ += n;
@@ -229,9 +229,7 @@ class Streams final : public Runner {
 
 }  // namespace
 
-void run_logins(const ClientSetup& setup, std::size_t concurrent) {
-  Logins(setup).run(concurrent);
-}
+void run_logins(const ClientSetup& setup, std::size_t concurrent) { Logins(setup).run(concurrent); }
 void run_hold(const ClientSetup& setup, std::size_t concurrent) { Hold(setup).run(concurrent); }
 void run_keys(const ClientSetup& setup, int interval_ms) { Keys(setup).run(interval_ms); }
 void run_streams(const ClientSetup& setup, std::uint64_t bytes, bool up) {

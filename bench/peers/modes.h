@@ -17,11 +17,11 @@ struct ClientSetup {
 void run_logins(const ClientSetup& setup, std::size_t concurrent);
 /// run_hold holds `count` sessions that run `hold`.
 void run_hold(const ClientSetup& setup, std::size_t concurrent);
-/// run_keys types `count` keys into a shell that echoes, one each interval, and waits for each echo;
-/// its result has the microseconds of each, sorted.
+/// run_keys types `count` keys into a shell that echoes, one each interval, and waits for each
+/// echo; its result has the microseconds of each, sorted.
 void run_keys(const ClientSetup& setup, int interval_ms);
-/// run_streams has each of `count` sessions get (or send) so many bytes, all at once; its result has
-/// the seconds from the start to the last byte.
+/// run_streams has each of `count` sessions get (or send) so many bytes, all at once; its result
+/// has the seconds from the start to the last byte.
 void run_streams(const ClientSetup& setup, std::uint64_t bytes, bool up);
 
 }  // namespace bastion::bench

@@ -43,17 +43,14 @@ bool SshClient::on_step(const proto::Step& step) {
   switch (step.kind) {
     case proto::StepKind::kPayload:
       return authenticated_ ? on_message(step.payload) : on_auth(step.payload.view());
-    case proto::StepKind::kNeedHostVerification:
-      return verify_host();
+    case proto::StepKind::kNeedHostVerification: return verify_host();
     case proto::StepKind::kKeysChanged:
       if (auth_.state() == proto::AuthClient::State::kIdle) {
         auth_.start(user_);
       }
       return true;
-    case proto::StepKind::kDisconnected:
-      return fail(transport_.disconnect_text());
-    default:
-      return fail("a step that a client does not have");
+    case proto::StepKind::kDisconnected: return fail(transport_.disconnect_text());
+    default: return fail("a step that a client does not have");
   }
 }
 
@@ -87,15 +84,13 @@ bool SshClient::on_auth(ByteView payload) {
       return (signature && auth_.provide_signed(algorithm.name, blob, *signature)) ||
              fail("signing failed");
     }
-    case proto::ClientAuthStep::Kind::kRefused:
-      return fail("the login was refused");
+    case proto::ClientAuthStep::Kind::kRefused: return fail("the login was refused");
     case proto::ClientAuthStep::Kind::kSuccess:
       transport_.set_authenticated();
       authenticated_ = true;
       events_.logged_in();
       return !dead_;
-    default:
-      return true;
+    default: return true;
   }
 }
 
@@ -118,9 +113,7 @@ bool SshClient::on_message(const proto::Payload& payload) {
       close_sent_ = false;
       events_.opened();
       break;
-    case proto::kMsgChannelOpenFailure:
-      reader.u32();
-      return fail(reader.text());
+    case proto::kMsgChannelOpenFailure: reader.u32(); return fail(reader.text());
     case proto::kMsgChannelWindowAdjust:
       window_out_ += reader.u32();
       events_.window_opened();
@@ -134,20 +127,14 @@ bool SshClient::on_message(const proto::Payload& payload) {
     case proto::kMsgChannelExtendedData:
       reader.u32();
       return fail(reader.text());  // nothing that is measured writes to stderr
-    case proto::kMsgChannelRequest:
-      on_request(payload.view());
-      break;
-    case proto::kMsgChannelSuccess:
-      events_.started();
-      break;
-    case proto::kMsgChannelFailure:
-      return fail("a channel request was refused");
+    case proto::kMsgChannelRequest: on_request(payload.view()); break;
+    case proto::kMsgChannelSuccess: events_.started(); break;
+    case proto::kMsgChannelFailure: return fail("a channel request was refused");
     case proto::kMsgChannelClose:
       close_channel();
       events_.closed();
       break;
-    default:
-      break;
+    default: break;
   }
   return !dead_;
 }

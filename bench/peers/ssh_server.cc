@@ -49,10 +49,8 @@ bool SshServer::on_step(const proto::Step& step) {
       const auto signature = setup_.host_key->sign(*exchange.host_key_algorithm, hash.view());
       return signature && transport_.provide_host_signature(hash, *signature);
     }
-    case proto::StepKind::kKeysChanged:
-      return true;
-    default:
-      return false;
+    case proto::StepKind::kKeysChanged: return true;
+    default: return false;
   }
 }
 
@@ -62,16 +60,14 @@ bool SshServer::on_auth(ByteView payload) {
     return false;
   }
   switch (step->kind) {
-    case proto::AuthStep::Kind::kNeedKeyQuery:
-      return auth_.provide_key_query(true).has_value();
+    case proto::AuthStep::Kind::kNeedKeyQuery: return auth_.provide_key_query(true).has_value();
     case proto::AuthStep::Kind::kNeedKeyVerify:
       if (!auth_.provide_verdict(proto::AuthVerdict::kSuccess)) {
         return false;
       }
       transport_.set_authenticated();
       return true;
-    default:
-      return true;
+    default: return true;
   }
 }
 
@@ -99,20 +95,11 @@ bool SshServer::on_message(const proto::Payload& payload) {
       window_out_ += reader.u32();
       pour();
       return true;
-    case proto::kMsgChannelData:
-      reader.u32();
-      return on_data(reader.string());
-    case proto::kMsgChannelRequest:
-      on_request(payload.view());
-      return true;
-    case proto::kMsgChannelEof:
-      end_command();
-      return true;
-    case proto::kMsgChannelClose:
-      end_command();
-      return true;
-    default:
-      return true;
+    case proto::kMsgChannelData: reader.u32(); return on_data(reader.string());
+    case proto::kMsgChannelRequest: on_request(payload.view()); return true;
+    case proto::kMsgChannelEof: end_command(); return true;
+    case proto::kMsgChannelClose: end_command(); return true;
+    default: return true;
   }
 }
 
@@ -174,8 +161,7 @@ void SshServer::pour() {
   }
   static const std::string kBytes(kMaxPacket, 'x');
   while (left_ > 0 && window_out_ > 0 && transport_.queued_bytes() < kQueueBytesMax) {
-    const std::size_t n =
-        std::min({left_, std::uint64_t{window_out_}, std::uint64_t{max_packet_}});
+    const std::size_t n = std::min({left_, std::uint64_t{window_out_}, std::uint64_t{max_packet_}});
     proto::send_channel_data(transport_, peer_channel_, std::string_view(kBytes).substr(0, n));
     window_out_ -= static_cast<std::uint32_t>(n);
     left_ -= n;

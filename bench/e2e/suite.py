@@ -1,0 +1,75 @@
+"""What is measured, in which order and how much of it."""
+
+import time
+
+from e2e import logins, memory
+from e2e.lab import Lab
+from e2e.ways import BastionServer, Direct, Jump, Routed, SshdForced, SshdJump
+
+PARTS = ("logins", "memory")
+MAIN_CIPHER = "aes128-gcm"
+
+
+class Suite:
+    def __init__(self, options):
+        self.options = options
+        self.quick = options.quick
+        self.started = time.monotonic()
+        self.lab = Lab(options.build.resolve(), options.peers)
+        self.servers: list = []
+
+    def start(self) -> None:
+        options = self.options
+        self.lab.start_targets()
+        self.direct = Direct(self.lab)
+        self.ours = self.bastion_ways("bastiond", None)
+        for number, build in enumerate(options.bastion_build):
+            self.ours += self.bastion_ways(f"bastiond({build.resolve().parent.name})", build.resolve())
+        self.theirs = []
+        if not options.without_sshd:
+            for tree in ["openssh-system"] + (["openssh-new"] if options.new_sshd else []):
+                self.theirs += [self.keep(SshdForced(self.lab, tree)), self.keep(SshdJump(self.lab, tree))]
+
+    def keep(self, server):
+        self.servers.append(server)
+        return server
+
+    def bastion_ways(self, name: str, build) -> list:
+        server = self.keep(BastionServer(self.lab, name, build))
+        return [Routed(self.lab, server), Jump(self.lab, server)]
+
+    def say(self, text: str) -> None:
+        print(f"[bench] {time.monotonic() - self.started:5.0f} s  {text}", flush=True)
+
+    def run(self) -> dict:
+        results = {}
+        for part in PARTS:
+            if not self.options.parts or part in self.options.parts:
+                results[part] = getattr(self, part)()
+        return results
+
+    def logins(self) -> dict:
+        counts = {"bastiond": 200, "direct": 200, "sshd": 12} if self.quick else {"bastiond": 500, "direct": 500, "sshd": 40}
+        for way in self.ours:
+            counts[way.name.split()[0]] = counts["bastiond"]
+        target = self.lab.target(MAIN_CIPHER, real=False)
+        return logins.measure(
+            [self.direct, *self.ours, *self.theirs], target, rounds=3 if self.quick else 5, counts=counts, say=self.say
+        )
+
+    def memory(self) -> dict:
+        target = self.lab.target(MAIN_CIPHER, real=False)
+        found = {}
+        for way in self.ours:
+            counts = [500, 2000] if self.quick else [500, 2000, 10000]
+            idle_seconds = 2 if self.quick else 10
+            found[way.name] = memory.measure(way.fresh, target, counts, idle_seconds=idle_seconds, say=self.say)
+        for way in self.theirs:
+            counts = [50] if self.quick else [500]
+            found[way.name] = memory.measure(way.fresh, target, counts, idle_seconds=1, say=self.say)
+        return found
+
+    def close(self) -> None:
+        for server in reversed(self.servers):
+            server.close()
+        self.lab.close()

@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""bastiond beside sshd as a jump host: `./dev bench` calls it after building. docs/benchmarks.md has the method.
+
+Everything is measured in one run, the ways alternating, on 127.0.0.1; tables, JSON and a picture go to --out.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT / "tests"), str(ROOT / "bench")]
+sys.dont_write_bytecode = True
+
+from e2e import report  # noqa: E402
+from e2e.suite import PARTS, Suite  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--build", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--peers", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer: a few minutes")
+    parser.add_argument("--out", type=pathlib.Path, help="where results go (bench/results; --quick: build/bench-results)")
+    parser.add_argument("--new-sshd", action="store_true", help="beside the newer sshd too, where it is unpacked")
+    parser.add_argument("--bastion-build", type=pathlib.Path, action="append", default=[], metavar="TREE",
+                        help="another build tree whose bastiond is measured in the same run")  # fmt: skip
+    parser.add_argument("--without-sshd", action="store_true", help="bastiond alone")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)} (all)")
+    options = parser.parse_args()
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
+    os.environ["BASTION_PEERS"] = str(options.peers)
+    started = time.monotonic()
+    suite = Suite(options)
+    try:
+        suite.start()
+        results = suite.run()
+    finally:
+        suite.close()
+    out = options.out or (ROOT / "bench/results" if not options.quick and not options.parts else options.build / "bench-results")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    text = report.markdown(results)
+    (out / "results.md").write_text(text)
+    print("\n" + text)
+    print(f"[bench] {time.monotonic() - started:.0f} s; results in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

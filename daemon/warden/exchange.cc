@@ -157,15 +157,25 @@ void Warden::sign_exchange(const Caller& caller, const HostSigner& signer,
     if (!signature) {
       io_.log(LogLevel::kError, "could not sign a key exchange",
               {{"error", describe(signature.error())}});
-      return refuse(caller, "", true);
+      return refuse_exchange(caller, "");
     }
     reply(caller, ipc::ExchangeSigned{to_bytes(hash.view()), std::move(*signature)});
   };
   if (signer.key.public_key().type() != crypto::KeyType::kRsa) {
     return answer(sign());
   }
-  if (!io_.run_slow(sign, answer)) {
-    refuse(caller, "the bastion is busy: try again", true);
+  if (!io_.run_slow(caller.peer, sign, answer)) {
+    refuse_exchange(caller, "the bastion is busy: try again");
+  }
+}
+
+// refuse_exchange: a session whose first exchange is not signed ends here, since its gate never
+// learns of it.
+void Warden::refuse_exchange(const Caller& caller, std::string text) {
+  refuse(caller, std::move(text), true);
+  Session& session = *sessions_.find(caller.session_id);
+  if (session.state == SessionState::kKeyed) {
+    end_row(caller.session_id, session, "its first exchange was not signed");
   }
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -12,16 +11,10 @@
 #include "daemon/unique_fd.h"
 #include "daemon/ipc/messages.h"
 #include "daemon/log.h"
+#include "daemon/warden/peer.h"
 #include "daemon/warden/slow_pool.h"
 
 namespace bastion::daemon {
-
-/// PeerId names one process at the other end of a channel of the warden's.
-struct PeerId {
-  ipc::Role role{};
-  std::uint32_t index = 0;
-  friend auto operator<=>(const PeerId&, const PeerId&) = default;
-};
 
 /// ConnectToken names one attempt to connect; a token is never used twice.
 using ConnectToken = std::uint64_t;
@@ -41,7 +34,7 @@ class WardenIo {
   /// end_peer ends a process that broke the rules of permits.h.
   virtual void end_peer(PeerId peer, std::string_view why) = 0;
   /// run_slow: as SlowPool::submit.
-  [[nodiscard]] virtual bool run_slow(SlowPool::Job job, SlowPool::Done done) = 0;
+  [[nodiscard]] virtual bool run_slow(PeerId owner, SlowPool::Job job, SlowPool::Done done) = 0;
   virtual void log(LogLevel level, std::string_view text, std::initializer_list<Field> fields) = 0;
   virtual MonoTime now() = 0;
   virtual WallTime wall_now() = 0;

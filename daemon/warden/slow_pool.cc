@@ -25,17 +25,51 @@ SlowPool::~SlowPool() {
   close(wake_fd_);
 }
 
-bool SlowPool::submit(Job job, Done done) {
-  if (pending_ >= kJobsMax) {
+bool SlowPool::submit(PeerId owner, Job job, Done done) {
+  std::size_t& pending = pending_[owner];
+  if (pending >= kJobsOfPeerMax) {
     return false;
   }
-  ++pending_;
+  ++pending;
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back({std::move(job), std::move(done), fail(ErrorCode::kInternal, "not run")});
+    std::deque<Entry>& own = waiting_[owner];
+    if (own.empty()) {
+      turns_.push_back(owner);
+    }
+    own.push_back({owner, std::move(job), std::move(done), fail(ErrorCode::kInternal, "not run")});
   }
   ready_.notify_one();
   return true;
+}
+
+void SlowPool::forget(PeerId owner) {
+  std::deque<Entry> dropped;  // destroyed after the lock is given back
+  {
+    const std::lock_guard lock(mutex_);
+    const auto own = waiting_.find(owner);
+    if (own == waiting_.end()) {
+      return;
+    }
+    dropped = std::move(own->second);
+    waiting_.erase(own);
+    std::erase(turns_, owner);
+  }
+  settle(owner, dropped.size());
+}
+
+std::size_t SlowPool::pending(PeerId owner) const {
+  const auto found = pending_.find(owner);
+  return found == pending_.end() ? 0 : found->second;
+}
+
+// settle takes jobs that came to their end off their owner's count.
+void SlowPool::settle(PeerId owner, std::size_t count) {
+  const auto found = pending_.find(owner);
+  found->second -= count;
+  if (found->second == 0) {
+    pending_.erase(found);
+  }
 }
 
 void SlowPool::run_completed() {
@@ -47,7 +81,7 @@ void SlowPool::run_completed() {
     finished.swap(finished_);
   }
   for (Entry& entry : finished) {
-    --pending_;
+    settle(entry.owner, 1);
     entry.done(std::move(entry.result));
   }
 }
@@ -57,12 +91,19 @@ void SlowPool::work() {
     Entry entry{};
     {
       std::unique_lock lock(mutex_);
-      ready_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      ready_.wait(lock, [this] { return stopping_ || !turns_.empty(); });
       if (stopping_) {
         return;
       }
-      entry = std::move(waiting_.front());
-      waiting_.pop_front();
+      const auto own = waiting_.find(turns_.front());
+      turns_.pop_front();
+      entry = std::move(own->second.front());
+      own->second.pop_front();
+      if (own->second.empty()) {
+        waiting_.erase(own);
+      } else {
+        turns_.push_back(entry.owner);
+      }
     }
     entry.result = entry.job();
     {

@@ -151,7 +151,7 @@ void Warden::give_credentials(const Caller& caller, Session& session, const cryp
   auto done = [made, answer = std::move(answer)](const Result<Bytes>&) mutable {
     answer(std::move(*made));
   };
-  if (!io_.run_slow(std::move(job), std::move(done))) {
+  if (!io_.run_slow(caller.peer, std::move(job), std::move(done))) {
     refuse(caller, "the bastion is busy: try again");
   }
 }
@@ -187,7 +187,7 @@ void Warden::on_target_sign(const Caller& caller, Session& session,
     }
     reply(caller, ipc::TargetSignature{std::move(*signature)});
   };
-  if (!io_.run_slow(std::move(job), std::move(done))) {
+  if (!io_.run_slow(caller.peer, std::move(job), std::move(done))) {
     refuse(caller, "the bastion is busy: try again");
   }
 }

@@ -92,6 +92,7 @@ class Warden {
   void on_sign_first_exchange(const Caller& caller, ipc::SignFirstExchange message, UniqueFd fd);
   void on_sign_rekey(const Caller& caller, Session& session, ipc::SignRekey message);
   void sign_exchange(const Caller& caller, const HostSigner& signer, const crypto::Digest& hash);
+  void refuse_exchange(const Caller& caller, std::string text);
 
   // login.cc: users.
   void on_key_query(const Caller& caller, Session& session, const ipc::KeyQuery& message);

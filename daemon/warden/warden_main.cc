@@ -64,8 +64,8 @@ class WardenProcess final : public WardenIo {
   void connect(ConnectToken token, const IpAddress& address, std::uint16_t port) override;
   void cancel_connect(ConnectToken token) override;
   void end_peer(PeerId peer, std::string_view why) override;
-  bool run_slow(SlowPool::Job job, SlowPool::Done done) override {
-    return slow_.submit(std::move(job), std::move(done));
+  bool run_slow(PeerId owner, SlowPool::Job job, SlowPool::Done done) override {
+    return slow_.submit(owner, std::move(job), std::move(done));
   }
   void log(LogLevel level, std::string_view text, std::initializer_list<Field> fields) override {
     context_.log.write(level, text, fields);
@@ -301,6 +301,7 @@ void WardenProcess::drop_link(std::uint32_t slot, std::string_view why) {
                                            {"index", link.peer.index},
                                            {"pid", link.pid},
                                            {"why", why}});
+  slow_.forget(link.peer);
   warden_.peer_gone(link.peer);
 }
 

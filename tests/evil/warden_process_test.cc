@@ -79,6 +79,15 @@ class End {
       }
     }
   }
+  /// flush sends what had to wait for room.
+  void flush() {
+    while (channel_.wants_writable()) {
+      pollfd ready{channel_.fd(), POLLOUT, 0};
+      if (poll(&ready, 1, kPatienceMs) != 1 || !channel_.on_writable()) {
+        throw std::runtime_error("the warden reads nothing");
+      }
+    }
+  }
   int fd() const { return channel_.fd(); }
 
  private:
@@ -152,11 +161,12 @@ class WardenProcess : public ::testing::Test {
     add(peer, end);
   }
 
-  Connection connect() {
+  Connection connect(const crypto::PrivateKey& host = Keys::get().host,
+                     std::string_view algorithm = "ssh-ed25519") {
     Connection out;
     gate_->send(++request_, 0, ipc::TakeCookies{1});
     const auto cookies = *ipc::decode<ipc::Cookies>(gate_->until(ipc::Type::kCookies).body);
-    out.exchange = world_.exchange(cookies.cookies.at(0));
+    out.exchange = world_.exchange(cookies.cookies.at(0), host, algorithm);
     out.hash = hash_of(out.exchange);
     auto [near, far] = tcp_pair();
     out.user_end = std::move(near);
@@ -324,6 +334,28 @@ TEST_F(WardenProcess, StrayDescriptorsAreClosedAndTooManyEndTheirSender) {
   std::memcpy(CMSG_DATA(header), fds.data(), sizeof fds);
   ASSERT_GT(sendmsg(gate_->fd(), &message, MSG_NOSIGNAL), 0);
   expect_ended(kGate0, gate_);
+  expect_lives();
+}
+
+TEST_F(WardenProcess, AFloodOfRsaRekeysKeepsNobodyFromLoggingIn) {
+  constexpr std::size_t kFlood = 2000;  // four times what one worker may have under way
+  const Connection menu = adopted("alice");
+  const ipc::Exchange rekey = world_.exchange({}, Keys::get().host_rsa, "rsa-sha2-512");
+  for (std::size_t i = 0; i < kFlood; ++i) {
+    worker_->send(++request_, menu.session, ipc::SignRekey{rekey});
+  }
+  worker_->flush();
+  const Connection by_rsa = connect(Keys::get().host_rsa, "rsa-sha2-512");
+  EXPECT_TRUE(log_in(by_rsa, "alice"));
+  std::size_t num_signed = 0;
+  std::size_t num_refused = 0;
+  while (num_signed + num_refused < kFlood) {
+    const Answer answer = worker_->receive();
+    ASSERT_FALSE(answer.closed);
+    num_signed += answer.header.type == ipc::Type::kExchangeSigned ? 1 : 0;
+    num_refused += answer.header.type == ipc::Type::kRefused ? 1 : 0;
+  }
+  EXPECT_GE(num_signed, daemon::SlowPool::kJobsOfPeerMax);
   expect_lives();
 }
 

@@ -57,10 +57,12 @@ void RememberingIo::send(PeerId to, SecretBytes packet, UniqueFd fd) {
   sent.push_back({to, *header, to_secret(body), std::move(fd)});
 }
 
-bool RememberingIo::run_slow(daemon::SlowPool::Job job, daemon::SlowPool::Done done) {
+bool RememberingIo::run_slow(PeerId owner, daemon::SlowPool::Job job,
+                             daemon::SlowPool::Done done) {
   if (slow_is_full) {
     return false;
   }
+  slow_owners.push_back(owner);
   slow.emplace_back(std::move(job), std::move(done));
   return true;
 }

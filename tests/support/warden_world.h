@@ -53,7 +53,8 @@ class RememberingIo final : public daemon::WardenIo {
   void end_peer(daemon::PeerId peer, std::string_view why) override {
     ended.emplace_back(peer, why);
   }
-  bool run_slow(daemon::SlowPool::Job job, daemon::SlowPool::Done done) override;
+  bool run_slow(daemon::PeerId owner, daemon::SlowPool::Job job,
+                daemon::SlowPool::Done done) override;
   void log(daemon::LogLevel level, std::string_view text,
            std::initializer_list<daemon::Field> fields) override;
   MonoTime now() override { return mono; }
@@ -70,6 +71,7 @@ class RememberingIo final : public daemon::WardenIo {
   std::vector<std::pair<daemon::PeerId, std::string>> ended;
   std::vector<std::string> lines;  // of the log
   std::deque<std::pair<daemon::SlowPool::Job, daemon::SlowPool::Done>> slow;
+  std::vector<daemon::PeerId> slow_owners;  // of every job, in the order that they were given
   bool slow_is_full = false;
   MonoTime mono{1'000 * kNsPerSecond};
   WallTime wall = 1'800'000'000;

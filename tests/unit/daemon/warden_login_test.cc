@@ -417,6 +417,37 @@ TEST(WardenPeers, ASignatureForAProcessThatDiedGoesToNobody) {
   EXPECT_EQ(world.io.sent.size(), sent) << "its successor may have a request of that number";
 }
 
+TEST(WardenPeers, AFirstExchangeThatIsNotSignedLeavesNoSession) {
+  World world;
+  world.io.slow_is_full = true;
+  for (int i = 0; i < 3; ++i) {
+    auto [user_end, gate_end] = test::tcp_pair();
+    const auto request = world.say(
+        kGate0, 0,
+        ipc::SignFirstExchange{world.exchange(world.cookies(kGate0).at(0), Keys::get().host_rsa,
+                                              "rsa-sha2-512")},
+        std::move(gate_end));
+    EXPECT_THAT(world.refusal(request), HasSubstr("busy"));
+  }
+  EXPECT_EQ(world.warden.num_sessions(), 0U) << "the gate never learns of such a session";
+  EXPECT_TRUE(world.io.ended.empty());
+}
+
+TEST(WardenPeers, SlowSignaturesAreCountedForTheOneWhoAsks) {
+  World world;
+  const Connection connection = world.adopted("alice");
+  const auto rekey = world.exchange({}, Keys::get().host_rsa, "rsa-sha2-512");
+  world.say(kWorker0, connection.session, ipc::SignRekey{rekey});
+  EXPECT_EQ(world.io.slow_owners, std::vector{kWorker0});
+  auto [user_end, gate_end] = test::tcp_pair();
+  world.say(kGate1, 0,
+            ipc::SignFirstExchange{world.exchange(world.cookies(kGate1).at(0),
+                                                  Keys::get().host_rsa, "rsa-sha2-512")},
+            std::move(gate_end));
+  EXPECT_EQ(world.io.slow_owners, (std::vector{kWorker0, kGate1}));
+  EXPECT_EQ(world.count(ipc::Type::kExchangeSigned), 3U);
+}
+
 TEST(WardenPeers, TheLeastLoadedWorkerIsTaken) {
   World world;
   const Connection first = world.adopted("alice");

@@ -108,13 +108,19 @@ class RecordingReader {
   const BlockReader& blocks() const { return blocks_; }
 
  private:
-  Item problem(ProblemKind kind);
+  Item stop(const Problem& problem);
+  Item stop_here(ProblemKind kind);
+  Item json_item(const Block& block);
+  /// open puts the block's first entry, or what is wrong, into out_item; false: its entries are
+  /// hidden.
+  bool open(const Block& block, Item& out_item);
 
   BlockReader blocks_;
   BlockOpener opener_;
   std::span<const Identity> identities_;
-  std::optional<Block> open_block_;
   EntryCursor cursor_;
+  std::uint32_t entries_left_ = 0;  // of the open block
+  std::uint64_t block_offset_ = 0;  // where that begins
   std::optional<ProblemKind> hidden_;
   std::optional<Problem> problem_;
   bool ended_ = false;

@@ -2,8 +2,8 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/bytes.h"
 #include "crypto/keys.h"
@@ -18,7 +18,8 @@ namespace bastion::recording {
 enum class Verdict : std::uint8_t {
   kProven,    // whole, sealed, and signed by one of the keys given
   kUnproven,  // whole and sealed, but no key was given to check the signature with
-  kUnsealed,  // all blocks right, but no end: still being recorded, or its tail is missing
+  kUnsealed,  // all blocks right, but no end or, where a key was given, no signature: still being
+              // recorded, or its tail is missing
   kBad,       // damaged, changed, cut, or signed by another
 };
 std::string_view verdict_name(Verdict verdict);
@@ -26,7 +27,7 @@ std::string_view verdict_name(Verdict verdict);
 /// VerifyResult says all that verification found. Up to `head` the file is right in any case.
 struct VerifyResult {
   Verdict verdict = Verdict::kBad;
-  std::vector<Problem> problems;  // what keeps it from kProven, the worst first
+  std::optional<Problem> problem;  // what keeps it from kProven, but for a key that was not given
   std::optional<Metadata> metadata;
   std::optional<End> end;
   std::optional<Signature> signature;
@@ -50,8 +51,9 @@ class Verifier {
   VerifyResult finish();
 
  private:
-  void take(const Block& block);
-  void check_signature(const Block& block);
+  std::optional<ProblemKind> take(const Block& block);
+  std::optional<ProblemKind> signature_problem();
+  void add(const Problem& problem);
 
   std::string session_id_;
   std::span<const crypto::PublicKey> keys_;

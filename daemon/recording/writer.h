@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <type_traits>
 
 #include "base/bytes.h"
@@ -76,12 +78,15 @@ class BlockWriter {
   static constexpr std::size_t block_bytes_max(std::size_t raw_bytes) {
     return kBlockOverhead + raw_bytes + kTagLen;
   }
-  /// What header, end and signature take at most.
-  static constexpr std::size_t kClosingBytesMax = 2 * (kBlockOverhead + kJsonBytesMax);
+  /// What end and signature take at most.
+  static constexpr std::size_t kReasonBytesMax = 1024;
+  /// A reason's octets are six each as \u00NN; 1 KiB is for numbers, the key and the signature.
+  static constexpr std::size_t kClosingBytesMax = 2 * kBlockOverhead + 6 * kReasonBytesMax + 1024;
 
   /// flush appends one data block of all pending entries to `out`; nothing where there are none.
   void flush(RingMark mark, Bytes& out);
-  /// end flushes and appends the end block. `end.totals` is filled here.
+  /// end flushes and appends the end block, with the totals. Of the reason kReasonBytesMax are
+  /// kept.
   void end(EndState state, std::string_view reason, std::uint64_t end_us, RingMark mark,
            Bytes& out);
   /// sign appends the signature block: over head_to_sign(session, head().seq, head().hash) after
@@ -94,11 +99,11 @@ class BlockWriter {
   const WriterState& state() const { return state_; }
 
  private:
-  void append_block(BlockHeader header, ByteView raw, bool content, Bytes& out);
+  void append_block(BlockHeader header, ByteView raw, Bytes& out);
 
   Compressor* compressor_;
   WriterState state_;
-  Totals in_file_;  // what of state_.totals the pending entries are not in
+  Totals pending_;  // of the entries that are in no block
   bool begun_ = false;
   Bytes raw_;
   std::uint64_t first_time_us_ = 0;

@@ -25,6 +25,7 @@ ONLY_BASE = ("daemon/resolver/main.cc", "daemon/bastionctl/")
 # Library header -> the paths (regular expressions) that may include it.
 LIBRARIES = {
     r"openssl/|ntruprime|sntrup|fips203|lib25519|crypto_kem|intel-ipsec-mb": r"crypto/.*\.cc$|tests/unit/crypto/|bench/",
+    r"zstd\.h": r"daemon/recording/compress\.cc$|bench/",
     r"liburing": r"daemon/ring/|tests/unit/daemon/|bench/",
     r"yaml-cpp/": r"config/[^/]*(loader|yaml)[^/]*\.cc$",
     r"gtest/|gmock/": r"tests/",

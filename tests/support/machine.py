@@ -2,7 +2,7 @@
 
 The tree is made once, below the cache folder of deploy/setup; what a run changes is kept in memory and gone with it.
 The programs come from `meson install`, file by file, each with the libraries that it loads. The machine has the
-network of whoever starts it: give it one of its own by private_network().
+network of whoever starts it: give it one of its own by private_network(), after tree(), which needs the real one.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ import yaml
 from support import keys, process
 from support.bastion import PlainDumper, target_entry
 from support.clients import Client
-from support.machine import Machine, private_network
+from support.machine import Machine, private_network, tree
 from support.process import wait_until
 from support.targets import LOGIN, Lab
 
@@ -100,6 +100,7 @@ def status_of(folder: pathlib.Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def service():
+    tree()  # debootstrap asks the mirror, which the machine's own network does not reach
     with private_network(), tempfile.TemporaryDirectory(prefix="bastion-") as name:
         folder = pathlib.Path(name)
         lab = Lab(folder)

@@ -259,6 +259,7 @@ PUTTY_LISTS = {
             "dh-group15-sha512", "dh-group14-sha1", "dh-gex-sha1", "rsa", "dh-group1-sha1"],
 }  # fmt: skip
 PUTTY = {
+    ("Cipher", "aesgcm"): r"AES-\d+ GCM",
     ("Cipher", "chacha20"): "ChaCha20",
     ("Cipher", "aes"): "AES-256 SDCTR",
     ("KEX", "ecdh"): "Doing ECDH key exchange with curve Curve25519",
@@ -336,6 +337,34 @@ def test_openssh_as_target(number, targets, lab, tmp_path):
     found = target.negotiated(mark)
     is_as_wanted(found, kex, suite)
     assert found["host_key"] == host_key
+
+
+# What Debian's dropbear and tinysshd have of ours; neither can be told to use less, so the bastion is.
+DROPBEAR_TARGET = (
+    by_name("kex", [name for name in COMPATIBLE["kex"] if re.match("curve25519|ecdh|.*group14", name)])
+    + by_name("ciphers", ["chacha20-poly1305@openssh.com", "aes128-ctr", "aes256-ctr"])
+    + by_name("macs", ["hmac-sha2-256"])
+    + by_name("host_keys", ["ssh-ed25519"])
+)
+TINYSSH_TARGET = (
+    by_name("kex", [name for name in COMPATIBLE["kex"] if re.match("curve25519|sntrup.*@", name)])
+    + by_name("ciphers", ["chacha20-poly1305@openssh.com"])
+    + by_name("host_keys", ["ssh-ed25519"])
+)
+
+
+@pytest.mark.parametrize(
+    "target, option", [("drop1", option) for option in DROPBEAR_TARGET] + [("tiny1", option) for option in TINYSSH_TARGET]
+)
+def test_other_targets_with_one_algorithm(target, option, lab, make_bastion, tmp_path):
+    what, name = option.split("=")
+    algorithms = {what: [name]}
+    if name.endswith("-ctr") or what == "macs":
+        algorithms = {"ciphers": ["aes256-ctr"], "macs": ["hmac-sha2-256"]} | algorithms
+    bastion = make_bastion(service={"algorithms": algorithms})
+    done = client_of(bastion, tmp_path, lab.alice).ssh("-v", f"{LOGIN}@{target}@bastion", "echo $((6 * 7))")
+    assert (done.code, done.text) == (0, "42\n"), done
+    assert name in negotiated(done.error).values(), "the same list holds on both legs"
 
 
 @pytest.mark.parametrize("option", ASYNCSSH_TARGET)

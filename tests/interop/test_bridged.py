@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import socket
 import socketserver
 import subprocess
@@ -13,7 +14,8 @@ import threading
 import pytest
 
 from support import process
-from support.fixtures import client_of
+from support.bastion import target_entry
+from support.fixtures import client_of, make_policy
 from support.process import Service, run
 from support.targets import LOGIN
 from support.wire import connect
@@ -365,6 +367,59 @@ def test_agent_forwarding(alice, lab, sockets):
         agent.wait(10)
 
 
+# What an X program does first, by its cookie; then it says a word and prints the answer.
+X_CLIENT = """
+import os, socket, struct, sys
+number = int(os.environ["DISPLAY"].rsplit(":", 1)[1].split(".")[0])
+words = open(sys.argv[1]).read().split("add ", 1)[1].split()
+name, cookie = words[1].encode(), bytes.fromhex(words[2])
+with socket.create_connection(("localhost", 6000 + number)) as display:
+    padded = [part + bytes(-len(part) % 4) for part in (name, cookie)]
+    display.sendall(struct.pack("<BxHHHHxx", ord("l"), 11, 0, len(name), len(cookie)) + b"".join(padded) + b"hello")
+    print(display.makefile("rb").read())
+"""
+
+
+def test_x11_forwarding(lab, make_bastion, tmp_path):
+    """A display of the user's, a program on the target: ssh -Y puts the real cookie in the place of its own."""
+    xauth = tmp_path / "xauth"  # keeps what sshd would have it store
+    xauth.write_text(f"#!/bin/sh\ncat >{tmp_path}/cookies\n")
+    xauth.chmod(0o755)
+    program = tmp_path / "x_client.py"
+    program.write_text(X_CLIENT)
+    lab.add_openssh("x1", "openssh-system", {"X11Forwarding": "yes", "XAuthLocation": xauth})
+    lab.start()
+    policy = make_policy(lab)
+    policy["targets"]["x1"] = target_entry(lab, lab.targets["x1"])
+    policy["rules"][-1]["targets"] = ["x1"]
+    bastion = make_bastion(policy)
+    with socket.create_server(("127.0.0.1", 0)) as screen:
+        env = {"DISPLAY": f"127.0.0.1:{screen.getsockname()[1] - 6000}"}
+        seen = []
+
+        def serve():
+            connection, _ = screen.accept()
+            with connection:
+                data = b""
+                while not data.endswith(b"hello") and (more := connection.recv(1000)):
+                    data += more
+                seen.append(data)
+                connection.sendall(b"seen")
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        alice = client_of(bastion, tmp_path / "alice", lab.alice)
+        command = f"python3 {program} {tmp_path}/cookies"
+        done = alice.ssh("-Y", f"{LOGIN}@x1@bastion", command, env=env)
+        assert done.text == "b'seen'\n", done
+        server.join(10)
+        assert seen[0].startswith(b"l\0\x0b\0") and seen[0].endswith(b"hello"), seen
+
+        bob = client_of(bastion, tmp_path / "bob", lab.bob)
+        done = bob.ssh("-Y", f"{LOGIN}@x1@bastion", "echo display=$DISPLAY", env=env)
+        assert done.text == "display=\n", done
+
+
 # ---- keepalives and rekeying
 
 
@@ -396,3 +451,33 @@ def test_rekeying_by_the_bastion_on_both_legs(lab, make_bastion, tmp_path):
     done = client.ssh("-v", DESTINATION, "cat", input=REKEY_DATA, timeout=120)
     assert done.out == REKEY_DATA, done
     assert len(re.findall("SSH2_MSG_NEWKEYS received", done.error)) >= 10
+
+
+def test_rekeying_by_time(lab, make_bastion, tmp_path):
+    client = client_of(make_bastion(service={"rekey": {"time": "1s"}}), tmp_path, lab.alice)
+    mark = lab.targets["rekey1"].mark()
+    command = client.ssh_command("-v", f"{LOGIN}@rekey1@bastion", "cat")
+    session = Service(command, tmp_path / "log", env=client.env)
+
+    def rekeyed():
+        by_target = lab.targets["rekey1"].log_since(mark).count("SSH2_MSG_NEWKEYS received")
+        return session.text().count("SSH2_MSG_NEWKEYS received") >= 3 and by_target >= 3
+
+    process.wait_until(rekeyed, timeout=30, what="a third key exchange of an idle session on both legs")
+    session.process.stdin.close()
+    assert session.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("who", ["user", "target"])
+def test_a_peer_that_does_not_answer_any_more_ends_the_session(who, lab, make_bastion, tmp_path):
+    bastion = make_bastion(service={"limits": {"keepalive": "1s", "keepalive_missed": 2}})
+    client = client_of(bastion, tmp_path, lab.alice)
+    session = Service(client.ssh_command(DESTINATION, "echo ready $PPID; cat"), tmp_path / "log", env=client.env)
+    sshd = int(session.wait_for(r"^ready (\d+)$")[1])
+    stopped = session.process.pid if who == "user" else sshd
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        bastion.wait_for_log(r"does not answer any more", timeout=20)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert session.process.wait(10) == 255

@@ -105,6 +105,8 @@ struct Reachable {
   std::map<std::string, std::string, std::less<>> labels;
   std::vector<std::string> logins;  // "{user}" filled in; "*" stands for any; empty: jump only
   ActionSet actions;
+  bool every_subsystem = false;         // Action::kSubsystem: every one,
+  std::vector<std::string> subsystems;  // or these, "sftp" among them
 };
 
 /// Explanation says which rule decides and why the others do not.

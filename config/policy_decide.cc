@@ -374,6 +374,8 @@ std::vector<Reachable> Policy::reachable(const Request& request) const {
           line.actions.add(static_cast<Action>(i));
         }
       }
+      line.every_subsystem = line.every_subsystem || compiled.permissions.every_subsystem;
+      append_new(line.subsystems, compiled.permissions.subsystems);
     }
     if (may_jump(request, *listed.target, listed.folded)) {
       line.actions.add(Action::kJump);

@@ -18,7 +18,8 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 std::string actions_text(const config::Reachable& entry) {
-  bool all = true;  // as `allow: all` means it: jump is always named
+  // As `allow: all` means it: jump is always named.
+  bool all = entry.every_subsystem;
   for (std::size_t i = 0; i < config::kActionCount; ++i) {
     const auto action = static_cast<config::Action>(i);
     all = all && (action == config::Action::kJump || entry.actions.has(action));
@@ -31,7 +32,9 @@ std::string actions_text(const config::Reachable& entry) {
     const auto action = static_cast<config::Action>(i);
     if (entry.actions.has(action)) {
       text += text.empty() ? "" : ", ";
-      text += action_name(action);
+      text += action == config::Action::kSubsystem && !entry.every_subsystem
+                  ? join(entry.subsystems)  // "sftp", as the policy says it
+                  : std::string(action_name(action));
     }
   }
   return text;

@@ -340,6 +340,31 @@ TEST(WardenLimits, AListingIsOneMessageHoweverManyTargetsThereAre) {
   EXPECT_LE(world.io.largest_packet, ipc::kMessageBytesMax);
 }
 
+TEST(WardenListing, SaysWhatIsGrantedInThePolicysOwnWords) {
+  const auto what = [](const std::string& allow) {
+    std::string policy = World::default_policy();
+    policy.replace(policy.find("rules:"), std::string::npos,
+                   "rules:\n  - {name: one, who: [alice], targets: [web1], logins: [deploy], allow: " +
+                       allow + "}\n");
+    World world(policy);
+    const Connection connection = world.adopted("alice");
+    const auto listing =
+        world.answer<ipc::Listing>(world.say(kWorker0, connection.session, ipc::AskListing{}));
+    const std::size_t line = listing->text.find("  web1    deploy  ");
+    EXPECT_NE(line, std::string::npos) << listing->text;
+    const std::size_t from = line + 18;
+    return listing->text.substr(from, listing->text.find('\n', from) - from);
+  };
+  EXPECT_EQ(what("[shell, exec, sftp]"), "shell, exec, sftp");
+  EXPECT_EQ(what("[sftp, {subsystem: [netconf]}]"), "sftp, netconf");
+  EXPECT_EQ(what("[exec, subsystem]"), "exec, subsystem");
+  EXPECT_EQ(what("all"), "all");
+  EXPECT_EQ(what("[shell, exec, sftp, agent, x11, forward_local, forward_remote, "
+                 "forward_local_sockets, forward_remote_sockets]"),
+            "shell, exec, sftp, agent, x11, forward_local, forward_remote, forward_local_sockets, "
+            "forward_remote_sockets");
+}
+
 TEST(WardenReload, OldSessionsKeepWhatTheyWereDecidedUnder) {
   World world;
   const Connection old_one = world.adopted("deploy@web1");

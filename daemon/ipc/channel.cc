@@ -85,6 +85,7 @@ Status Channel::send_packet(SecretBytes packet, std::span<const int> fds) {
     entry.fds.push_back(std::move(copy));
   }
   queued_bytes_ += packet.size();
+  queued_descriptors_ += entry.fds.size();
   entry.packet = std::move(packet);
   queue_.push_back(std::move(entry));
   return {};
@@ -103,6 +104,7 @@ Status Channel::on_writable() {
       return {};
     }
     queued_bytes_ -= entry.packet.size();
+    queued_descriptors_ -= entry.fds.size();
     queue_.pop_front();
   }
   return {};

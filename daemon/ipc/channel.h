@@ -55,6 +55,8 @@ class Channel {
   Status on_writable();
   bool wants_writable() const { return !queue_.empty(); }
   std::size_t queued_bytes() const { return queued_bytes_; }
+  /// queued_descriptors: those that wait here with their messages, each a duplicate.
+  std::size_t queued_descriptors() const { return queued_descriptors_; }
 
   /// receive takes one packet. kClosed: the peer has closed its end. Errors: kMalformed (not one of
   /// our messages, too long, too many descriptors), kIo.
@@ -70,6 +72,7 @@ class Channel {
   UniqueFd fd_;
   std::deque<Queued> queue_;
   std::size_t queued_bytes_ = 0;
+  std::size_t queued_descriptors_ = 0;
   SecretBytes buffer_;     // of the last message received
   std::size_t used_ = 0;
 };

@@ -84,6 +84,7 @@ void Warden::start_dial(Dial dial) {
     dial.last_error = EAGAIN;
     return tell_dial_failed(dial);
   }
+  count_dial(dial, true);
   const DialIndex index = free_dials_.back();
   free_dials_.pop_back();
   dial.generation = dials_[index].generation + 1;
@@ -224,6 +225,23 @@ void Warden::tell_dial_failed(const Dial& dial) {
   pass_target(dial.session, *session);
 }
 
+// count_dial keeps the number of a worker's dials, which are those of the sessions that it holds.
+void Warden::count_dial(const Dial& dial, bool begins) {
+  const Session* session = sessions_.find(dial.session);
+  if (session == nullptr || session->state != SessionState::kAdopted) {
+    return;
+  }
+  const auto worker = peers_.find({ipc::Role::kWorker, session->worker});
+  if (worker == peers_.end()) {
+    return;
+  }
+  if (begins) {
+    ++worker->second.num_dials;
+  } else {
+    --worker->second.num_dials;
+  }
+}
+
 std::size_t Warden::dials_of(ipc::SessionId id) const {
   return static_cast<std::size_t>(std::ranges::count_if(dials_, [id](const Dial& dial) {
     return dial.state != Dial::State::kFree && dial.session == id;
@@ -244,6 +262,7 @@ void Warden::cancel_dials(ipc::SessionId id) {
 }
 
 void Warden::remove_dial(DialIndex index) {
+  count_dial(dials_[index], false);
   const std::uint32_t generation = dials_[index].generation;
   dials_[index] = Dial();
   dials_[index].generation = generation + 1;

@@ -99,8 +99,11 @@ void Warden::on_sign_first_exchange(const Caller& caller, ipc::SignFirstExchange
     return violated(caller.peer, "it asked for a signature over an exchange that is not fresh");
   }
   // A gate has no more connections than the service lets in. One that is taken over could show the
-  // same socket again and again, and each session holds a descriptor of ours.
-  if (peers_[caller.peer].num_sessions >= active_->service().limits.unauthenticated) {
+  // same socket again and again, and each session holds two descriptors of ours at most: the user's
+  // socket and, once they are logged in, the target's.
+  const std::size_t sessions_max =
+      std::min<std::size_t>(active_->service().limits.unauthenticated, descriptor_share() / 2);
+  if (peers_[caller.peer].num_sessions >= sessions_max) {
     return refuse(caller, "too many connections that are not logged in", true);
   }
   const HostSigner* signer = find_signer(*active_, exchange);

@@ -35,6 +35,10 @@ class WardenIo {
   virtual void end_peer(PeerId peer, std::string_view why) = 0;
   /// run_slow: as SlowPool::submit.
   [[nodiscard]] virtual bool run_slow(PeerId owner, SlowPool::Job job, SlowPool::Done done) = 0;
+  /// descriptors_max: how many this process may have open.
+  virtual std::size_t descriptors_max() = 0;
+  /// queued_descriptors: how many wait with messages that a peer has not taken yet.
+  virtual std::size_t queued_descriptors(PeerId peer) = 0;
   virtual void log(LogLevel level, std::string_view text, std::initializer_list<Field> fields) = 0;
   virtual MonoTime now() = 0;
   virtual WallTime wall_now() = 0;

@@ -248,7 +248,9 @@ void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver 
     return end_row(caller.session_id, session, "no worker");
   }
   --peers_[caller.peer].num_sessions;
-  ++peers_[{ipc::Role::kWorker, worker}].num_sessions;
+  Peer& taker = peers_[{ipc::Role::kWorker, worker}];
+  ++taker.num_sessions;
+  taker.num_dials += dials_of(caller.session_id);
   session.worker = worker;
   session.state = SessionState::kAdopted;
   ipc::Adopt adopt;

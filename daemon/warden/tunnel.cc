@@ -20,6 +20,9 @@ void Warden::on_open_tunnel(const Caller& caller, Session& session,
   if (dials_of(caller.session_id) >= session.active->service().limits.channels_per_session) {
     return refuse(caller, "too many tunnels of this session are being opened");
   }
+  if (!has_room(caller.peer)) {
+    return refuse(caller, "the bastion is opening too many connections: try again");
+  }
   config::Request request = request_of(session);
   request.target = message.host;
   request.port = static_cast<std::uint16_t>(message.port);

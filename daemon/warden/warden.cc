@@ -51,7 +51,7 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
 }
 
 void Warden::add_peer(PeerId peer, std::uint32_t pid) {
-  peers_[peer] = Peer{.pid = pid, .cookies = {}, .num_sessions = 0};
+  peers_[peer] = Peer{.pid = pid, .cookies = {}, .num_sessions = 0, .num_dials = 0};
   if (active_ != nullptr && peer.role != ipc::Role::kResolver) {
     send(peer, 0, active_->settings);
   }
@@ -229,13 +229,33 @@ void Warden::on_session_ended(const Caller& caller, Session& session,
 }
 
 std::uint32_t Warden::least_loaded_worker() const {
-  const auto least = std::ranges::min_element(peers_, {}, [](const auto& entry) {
-    return entry.first.role == ipc::Role::kWorker ? entry.second.num_sessions : SIZE_MAX;
-  });
-  if (least == peers_.end() || least->first.role != ipc::Role::kWorker) {
-    return UINT32_MAX;
+  std::uint32_t least = UINT32_MAX;
+  std::size_t least_sessions = SIZE_MAX;
+  for (const auto& [id, peer] : peers_) {
+    if (id.role == ipc::Role::kWorker && peer.num_sessions < least_sessions && has_room(id)) {
+      least = id.index;
+      least_sessions = peer.num_sessions;
+    }
   }
-  return least->first.index;
+  return least;
+}
+
+// descriptor_share is how many descriptors one gate or worker may make us hold. Together they never
+// fill our table: with a full one the kernel drops what comes with the next message, whoever sends it.
+std::size_t Warden::descriptor_share() const {
+  // Ring, log, channels, the memory of a configuration, what comes with the message being read.
+  const std::size_t own = 64 + peers_.size();
+  const auto sharing = static_cast<std::size_t>(std::ranges::count_if(
+      peers_, [](const auto& entry) { return entry.first.role != ipc::Role::kResolver; }));
+  const std::size_t all = io_.descriptors_max();
+  return all <= own ? 0 : (all - own) / std::max<std::size_t>(sharing, 1);
+}
+
+// has_room: a worker's dials, and sockets that it has not taken yet, leave some of its share.
+bool Warden::has_room(PeerId worker) const {
+  const auto peer = peers_.find(worker);
+  return peer != peers_.end() &&
+         peer->second.num_dials + io_.queued_descriptors(worker) < descriptor_share();
 }
 
 void Warden::shut_down(std::uint32_t limit_ms, const std::string& text) {

@@ -63,6 +63,7 @@ class Warden {
     std::uint32_t pid = 0;
     CookiePool cookies;
     std::size_t num_sessions = 0;
+    std::size_t num_dials = 0;  // a worker's; those of a gate's sessions are in its sessions' share
   };
   struct Caller {  // of one message
     PeerId peer;
@@ -114,6 +115,7 @@ class Warden {
   void dial_failed(DialIndex index);
   void tell_dial_failed(const Dial& dial);
   std::size_t dials_of(ipc::SessionId id) const;
+  void count_dial(const Dial& dial, bool begins);
   void cancel_dials(ipc::SessionId id);
   void on_resolved(const Caller& caller, const ipc::Resolved& message);
   Dial* find_dial(std::uint64_t token);
@@ -137,6 +139,8 @@ class Warden {
 
   config::Request request_of(const Session& session) const;
   std::uint32_t least_loaded_worker() const;
+  std::size_t descriptor_share() const;
+  bool has_room(PeerId worker) const;
 
   WardenIo& io_;
   RandomSource& random_;

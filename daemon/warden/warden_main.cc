@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,12 @@ constexpr int kMessagesPerTurn = 64;
 /// RSA signatures run beside each other on so many threads, at a lower cost to logins by Ed25519.
 constexpr std::size_t kSlowThreads = 2;
 
+/// open_files_max is the soft limit: the supervisor has raised it as far as it goes.
+std::size_t open_files_max() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 0;
+}
+
 /// read_bundle maps the supervisor's memfd and takes the files out of it.
 Result<config::FileBundle> read_bundle(int fd) {
   const off_t size = lseek(fd, 0, SEEK_END);  // fstat would be a call on a path to the sandbox
@@ -51,9 +58,10 @@ Result<config::FileBundle> read_bundle(int fd) {
 /// wishes into messages and operations.
 class WardenProcess final : public WardenIo {
  public:
-  WardenProcess(ProcessContext& context, std::unique_ptr<Ring> ring)
+  WardenProcess(ProcessContext& context, std::unique_ptr<Ring> ring, std::size_t descriptors_max)
       : context_(context),
         ring_(std::move(ring)),
+        descriptors_max_(descriptors_max),
         slow_(kSlowThreads),
         supervisor_(std::move(context.supervisor)),
         warden_(*this, crypto::system_random()) {}
@@ -66,6 +74,11 @@ class WardenProcess final : public WardenIo {
   void end_peer(PeerId peer, std::string_view why) override;
   bool run_slow(PeerId owner, SlowPool::Job job, SlowPool::Done done) override {
     return slow_.submit(owner, std::move(job), std::move(done));
+  }
+  std::size_t descriptors_max() override { return descriptors_max_; }
+  std::size_t queued_descriptors(PeerId peer) override {
+    const auto slot = slot_of(peer);
+    return slot ? links_[*slot].channel->queued_descriptors() : 0;
   }
   void log(LogLevel level, std::string_view text, std::initializer_list<Field> fields) override {
     context_.log.write(level, text, fields);
@@ -104,6 +117,7 @@ class WardenProcess final : public WardenIo {
 
   ProcessContext& context_;
   std::unique_ptr<Ring> ring_;
+  const std::size_t descriptors_max_;
   SlowPool slow_;
   ipc::Channel supervisor_;
   Warden warden_;
@@ -450,12 +464,13 @@ int warden_main(ProcessContext& context) {
     context.log.error("the warden cannot start", {{"error", describe(ring.error())}});
     return 1;
   }
+  const std::size_t descriptors_max = open_files_max();
   // Before the pool's threads exist: Landlock and capabilities are each thread's own.
   if (const Status sealed = seal(context, ring->get()); !sealed) {
     context.log.error("the warden cannot enter its sandbox", {{"error", describe(sealed.error())}});
     return 1;
   }
-  WardenProcess process(context, std::move(*ring));
+  WardenProcess process(context, std::move(*ring), descriptors_max);
   return process.run();
 }
 

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include <csignal>
 #include <filesystem>
 #include <stdexcept>
+#include <tuple>
 
 #include "daemon/ipc/channel.h"
 #include "daemon/supervisor/configuration.h"
@@ -94,22 +97,49 @@ class End {
   ipc::Channel channel_;
 };
 
+/// listen_somewhere gives a listening socket on loopback and its port.
+std::pair<UniqueFd, std::uint16_t> listen_somewhere(int backlog) {
+  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(bind(listener.get(), generic, length), 0);
+  EXPECT_EQ(listen(listener.get(), backlog), 0);
+  EXPECT_EQ(getsockname(listener.get(), generic, &length), 0);
+  return {std::move(listener), ntohs(address.sin_port)};
+}
+
+/// FilesLimit holds the soft limit on open files down for processes that are started meanwhile.
+class FilesLimit {
+ public:
+  explicit FilesLimit(rlim_t files_max) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit lowered{files_max == 0 ? before_.rlim_cur : files_max, before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &lowered);
+  }
+  ~FilesLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+  FilesLimit(const FilesLimit&) = delete;
+  FilesLimit& operator=(const FilesLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
 class WardenProcess : public ::testing::Test {
  protected:
-  WardenProcess() {
-    // A target that listens, so that a granted connection can be told from none.
-    listener_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(bind(listener_.get(), generic, length), 0);
-    EXPECT_EQ(listen(listener_.get(), 16), 0);
-    EXPECT_EQ(getsockname(listener_.get(), generic, &length), 0);
+  explicit WardenProcess(rlim_t files_max = 0) {
+    // A target that listens, so that a granted connection can be told from none, and one that takes
+    // a connection or two and leaves the others waiting.
+    std::uint16_t port = 0;
+    std::tie(listener_, port) = listen_somewhere(16);
+    std::tie(hole_, hole_port_) = listen_somewhere(0);
     std::string policy = World::default_policy();
     policy.replace(policy.find("10.0.1.11"), 9,
-                   "127.0.0.1\n    port: " + std::to_string(ntohs(address.sin_port)));
+                   "127.0.0.1\n    port: " + std::to_string(port));
+    policy.replace(policy.find("10.0.9.1"), 8,
+                   "127.0.0.1\n    port: " + std::to_string(hole_port_));
 
     auto pair = *ipc::socket_pair();
     daemon::Programs programs;
@@ -120,7 +150,10 @@ class WardenProcess : public ::testing::Test {
     spec.role = ipc::Role::kWarden;
     spec.supervisor_end = pair[1].get();
     spec.log_level = daemon::LogLevel::kError;
-    pid_ = *daemon::spawn(programs, spec);
+    {
+      const FilesLimit limit(files_max);
+      pid_ = *daemon::spawn(programs, spec);
+    }
     pair[1].reset();
     supervisor_.emplace(std::move(pair[0]));
 
@@ -200,7 +233,11 @@ class WardenProcess : public ::testing::Test {
   void expect_lives() {
     const Connection connection = adopted("deploy@web1");
     const Answer connected = worker_->until(ipc::Type::kTargetConnected);
-    EXPECT_TRUE(connected.fd);
+    ASSERT_TRUE(connected.fd);
+    int nodelay = 0;
+    socklen_t length = sizeof nodelay;
+    EXPECT_EQ(getsockopt(connected.fd.get(), IPPROTO_TCP, TCP_NODELAY, &nodelay, &length), 0);
+    EXPECT_NE(nodelay, 0);
     EXPECT_TRUE(was_dialled());
     const TargetExchange target = world_.target_exchange();
     worker_->send(++request_, connection.session,
@@ -215,7 +252,8 @@ class WardenProcess : public ::testing::Test {
   }
 
   World world_;  // for its users and targets only
-  UniqueFd listener_;
+  UniqueFd listener_, hole_;
+  std::uint16_t hole_port_ = 0;
   pid_t pid_ = -1;
   std::uint32_t last_pid_ = 1000;
   std::uint32_t request_ = 0;
@@ -356,6 +394,54 @@ TEST_F(WardenProcess, AFloodOfRsaRekeysKeepsNobodyFromLoggingIn) {
     num_refused += answer.header.type == ipc::Type::kRefused ? 1 : 0;
   }
   EXPECT_GE(num_signed, daemon::SlowPool::kJobsOfPeerMax);
+  expect_lives();
+}
+
+/// A warden that may have so few files open that one gate or worker could fill its table.
+class SmallWardenProcess : public WardenProcess {
+ protected:
+  static constexpr std::size_t kFilesMax = 160;
+  SmallWardenProcess() : WardenProcess(kFilesMax) {}
+};
+
+TEST_F(SmallWardenProcess, SocketsOfOneGateWithoutEndKeepNobodyOfAnotherFromLoggingIn) {
+  std::optional<End> other;
+  add(kGate1, other);
+  std::vector<Connection> held;
+  std::size_t num_refused = 0;
+  for (std::size_t i = 0; i < 2 * kFilesMax; ++i) {
+    gate_->send(++request_, 0, ipc::TakeCookies{1});
+    const auto cookies = *ipc::decode<ipc::Cookies>(gate_->until(ipc::Type::kCookies).body);
+    auto [near, far] = tcp_pair();
+    gate_->send(++request_, 0, ipc::SignFirstExchange{world_.exchange(cookies.cookies.at(0))},
+                far.get());
+    const Answer answer = gate_->receive();
+    ASSERT_FALSE(answer.closed);
+    num_refused += answer.header.type == ipc::Type::kRefused ? 1 : 0;
+    held.emplace_back().user_end = std::move(near);
+  }
+  EXPECT_GT(num_refused, kFilesMax);
+  std::swap(gate_, other);
+  expect_lives();
+}
+
+TEST_F(SmallWardenProcess, TunnelsOfOneWorkerWithoutEndKeepNobodyFromLoggingIn) {
+  std::optional<End> other;
+  const Connection menus[] = {adopted("alice"), adopted("alice"), adopted("alice")};
+  add(kWorker1, other);
+  for (const Connection& menu : menus) {
+    for (std::uint32_t channel = 0; channel < 60; ++channel) {
+      worker_->send(++request_, menu.session, ipc::OpenTunnel{channel, "lab1", hole_port_});
+    }
+  }
+  // All are refused but those that wait for the hole, and the few that it took.
+  std::size_t num_refused = 0;
+  while (num_refused < 180 - kFilesMax / 2) {
+    const Answer answer = worker_->receive();
+    ASSERT_FALSE(answer.closed);
+    num_refused += answer.header.type == ipc::Type::kRefused ? 1 : 0;
+  }
+  std::swap(worker_, other);
   expect_lives();
 }
 

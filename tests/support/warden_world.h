@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -55,6 +56,8 @@ class RememberingIo final : public daemon::WardenIo {
   }
   bool run_slow(daemon::PeerId owner, daemon::SlowPool::Job job,
                 daemon::SlowPool::Done done) override;
+  std::size_t descriptors_max() override { return open_files_max; }
+  std::size_t queued_descriptors(daemon::PeerId peer) override { return queued[peer]; }
   void log(daemon::LogLevel level, std::string_view text,
            std::initializer_list<daemon::Field> fields) override;
   MonoTime now() override { return mono; }
@@ -73,6 +76,8 @@ class RememberingIo final : public daemon::WardenIo {
   std::deque<std::pair<daemon::SlowPool::Job, daemon::SlowPool::Done>> slow;
   std::vector<daemon::PeerId> slow_owners;  // of every job, in the order that they were given
   bool slow_is_full = false;
+  std::size_t open_files_max = 65'536;
+  std::map<daemon::PeerId, std::size_t> queued;  // descriptors that a peer has not taken
   MonoTime mono{1'000 * kNsPerSecond};
   WallTime wall = 1'800'000'000;
 };

@@ -6,35 +6,17 @@
 
 #include <intel-ipsec-mb.h>
 
-#include <memory>
 #include <optional>
 
 namespace bastion::crypto {
 namespace {
 
-struct FreeManager {
-  void operator()(IMB_MGR* manager) const { free_mb_mgr(manager); }
-};
-using Manager = std::unique_ptr<IMB_MGR, FreeManager>;
-
 static_assert(sizeof(gcm_key_data) <= sizeof(IpsecMb::GcmKey) &&
               alignof(gcm_key_data) <= alignof(IpsecMb::GcmKey));
 
-Manager make_manager() {
-  constexpr std::uint64_t kNeeded = IMB_FEATURE_VAES | IMB_FEATURE_SELF_TEST_PASS;
-  Manager manager(alloc_mb_mgr(0));
-  if (manager == nullptr) {
-    return nullptr;
-  }
-  IMB_ARCH arch = IMB_ARCH_NONE;
-  init_mb_mgr_auto(manager.get(), &arch);
-  if (imb_get_errno(manager.get()) != 0 || (manager->features & kNeeded) != kNeeded) {
-    return nullptr;
-  }
-  return manager;
+IMB_MGR* in(const std::unique_ptr<void, void (*)(void*)>& manager) {
+  return static_cast<IMB_MGR*>(manager.get());
 }
-
-IMB_MGR* in(void* manager) { return static_cast<IMB_MGR*>(manager); }
 gcm_key_data* in(IpsecMb::GcmKey& key) { return reinterpret_cast<gcm_key_data*>(key.bytes.data()); }
 const gcm_key_data* in(const IpsecMb::GcmKey& key) {
   return reinterpret_cast<const gcm_key_data*>(key.bytes.data());
@@ -50,11 +32,53 @@ bool submit(IMB_MGR* manager, const IMB_JOB& prepared) {
 
 }  // namespace
 
+IpsecMb::Manager IpsecMb::make_manager(std::uint64_t flags, void (*init)(void*),
+                                       std::uint64_t needed) {
+  Manager manager(alloc_mb_mgr(flags), [](void* p) { free_mb_mgr(static_cast<IMB_MGR*>(p)); });
+  if (manager == nullptr) {
+    return manager;
+  }
+  init(manager.get());
+  needed |= IMB_FEATURE_SELF_TEST_PASS;
+  if (imb_get_errno(in(manager)) != 0 || (in(manager)->features & needed) != needed) {
+    manager.reset();
+  }
+  return manager;
+}
+
 IpsecMb* IpsecMb::of_this_thread() {
-  thread_local const Manager manager = make_manager();
-  thread_local std::optional<IpsecMb> object =
-      manager != nullptr ? std::optional(IpsecMb(manager.get())) : std::nullopt;
+  thread_local std::optional<IpsecMb> object = [] {
+    Manager manager = make_manager(
+        0,
+        [](void* p) {
+          IMB_ARCH arch = IMB_ARCH_NONE;
+          init_mb_mgr_auto(static_cast<IMB_MGR*>(p), &arch);
+        },
+        IMB_FEATURE_VAES);
+    return manager != nullptr ? std::optional(IpsecMb(std::move(manager))) : std::nullopt;
+  }();
   return object ? &*object : nullptr;
+}
+
+std::unique_ptr<IpsecMb> IpsecMb::make(Variant variant, bool without_extras) {
+  const std::uint64_t flags = without_extras ? IMB_FLAG_SHANI_OFF | IMB_FLAG_GFNI_OFF : 0;
+  Manager manager(nullptr, [](void*) {});
+  switch (variant) {
+    case Variant::kSse:
+      manager = make_manager(
+          flags, [](void* p) { init_mb_mgr_sse(static_cast<IMB_MGR*>(p)); }, IMB_CPUFLAGS_SSE);
+      break;
+    case Variant::kAvx2:
+      manager = make_manager(
+          flags, [](void* p) { init_mb_mgr_avx2(static_cast<IMB_MGR*>(p)); }, IMB_CPUFLAGS_AVX2);
+      break;
+    case Variant::kAvx512:
+      manager = make_manager(
+          flags, [](void* p) { init_mb_mgr_avx512(static_cast<IMB_MGR*>(p)); },
+          IMB_CPUFLAGS_AVX512);
+      break;
+  }
+  return manager != nullptr ? std::unique_ptr<IpsecMb>(new IpsecMb(std::move(manager))) : nullptr;
 }
 
 void IpsecMb::gcm_expand(ByteView key, GcmKey& out) {
@@ -124,6 +148,9 @@ bool IpsecMb::poly1305(const std::uint8_t* key, ByteView bytes, std::uint8_t* ou
 namespace bastion::crypto {
 
 IpsecMb* IpsecMb::of_this_thread() { return nullptr; }
+std::unique_ptr<IpsecMb> IpsecMb::make(Variant /*variant*/, bool /*without_extras*/) {
+  return nullptr;
+}
 
 // Without the library there is no object to call these on.
 void IpsecMb::gcm_expand(ByteView /*key*/, GcmKey& /*out*/) { must(false); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "base/bytes.h"
 
@@ -21,6 +22,13 @@ class IpsecMb {
   /// or the library's own self-test failed. The object lives as long as the thread.
   static IpsecMb* of_this_thread();
 
+  /// The library has code of its own for each of these, some of it in two forms: with the newer
+  /// instructions that such processors may have besides (GFNI, SHA-NI), and without.
+  enum class Variant : std::uint8_t { kSse, kAvx2, kAvx512 };
+  /// make gives an object that runs that variant, VAES or not, for tests; nullptr where there is no
+  /// library, the processor lacks the variant, or the self-test failed.
+  static std::unique_ptr<IpsecMb> make(Variant variant, bool without_extras);
+
   /// `key` has 16 or 32 bytes, and all later calls with its GcmKey are told which.
   void gcm_expand(ByteView key, GcmKey& out);
   /// `text` and `out_text` are the same or do not overlap; nonces have 12 bytes, tags 16. gcm_open
@@ -37,8 +45,11 @@ class IpsecMb {
   [[nodiscard]] bool poly1305(const std::uint8_t* key, ByteView bytes, std::uint8_t* out_tag);
 
  private:
-  explicit IpsecMb(void* manager) : manager_(manager) {}
-  void* manager_;
+  using Manager = std::unique_ptr<void, void (*)(void*)>;
+  explicit IpsecMb(Manager manager) : manager_(std::move(manager)) {}
+  static Manager make_manager(std::uint64_t flags, void (*init)(void*), std::uint64_t needed);
+
+  Manager manager_;
 };
 
 }  // namespace bastion::crypto

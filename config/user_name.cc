@@ -133,7 +133,11 @@ Result<UserName> parse_with_plus(std::string_view text) {
 
 bool is_account_name(std::string_view text) { return is_name(text, '@', 1); }
 
-bool is_target_name(std::string_view text) { return is_name(text); }
+// A dot at the end would make a second name of a host (in the DNS it is the same one), which rules
+// and targets of the first do not cover but a pattern may.
+bool is_target_name(std::string_view text) {
+  return is_name(text) && !text.ends_with('.') && text.find("..") == text.npos;
+}
 
 Result<UserName> parse_user_name(std::string_view text) {
   if (text.empty() || text.size() > limits::kUserNameBytesMax) {

@@ -341,6 +341,25 @@ TEST(Policy, ATargetReachedByTunnelOnlySaysSo) {
   EXPECT_EQ(grant.error().text, "web1 is reached by a tunnel only: ssh -J b root@web1");
 }
 
+TEST(Policy, ADotAtTheEndMakesNoOtherNameOfATarget) {
+  const auto policy = must_load(R"(users: {alice: {}}
+target_defaults: {host_ca: "KEY60"}
+targets:
+  db-1: {address: 10.0.0.1, labels: {env: prod}}
+  "db-*": {address: "{name}"}
+rules:
+  - {name: no-prod, deny: true, who: all, targets: [db-1]}
+  - {name: rest, who: all, targets: all, logins: all, allow: all}
+  - {name: tunnels, who: all, targets: all, allow: [jump]}
+)");
+  for (const std::string_view name : {"db-1", "DB-1", "db-1.", "DB-1.", "db-1..", "db-1..x"}) {
+    EXPECT_FALSE(policy->grant(plain_request(*policy, "root", name)).has_value()) << name;
+    EXPECT_FALSE(policy->jump(plain_request(*policy, "", name)).has_value()) << name;
+  }
+  EXPECT_TRUE(policy->grant(plain_request(*policy, "root", "db-2")).has_value());
+  EXPECT_TRUE(policy->jump(plain_request(*policy, "", "db-2")).has_value());
+}
+
 TEST(Policy, PatternsNeverBecomeAddresses) {
   const auto policy =
       with_rules("  - {name: t, who: all, targets: all, logins: all, allow: all}\n");

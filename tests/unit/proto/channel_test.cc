@@ -204,16 +204,36 @@ std::string frame(std::uint8_t type, std::size_t body) {
   return std::string(as_text(writer.view())) + std::string(body, 'b');
 }
 
+std::string extension(std::string_view name) {
+  Writer writer;
+  writer.u32(static_cast<std::uint32_t>(1 + 4 + name.size() + 3)).u8(27).text(name);
+  return std::string(as_text(writer.view())) + "key";
+}
+
 TEST(AgentFilter, Sec070PassesListingSigningAndSessionBindOnly) {
   for (int type = 0; type < 256; ++type) {
     AgentFilter filter;
-    const bool allowed = type == 11 || type == 13 || type == 27;
+    const bool allowed = type == 11 || type == 13;
     EXPECT_EQ(filter.pass(as_bytes(frame(static_cast<std::uint8_t>(type), 10))), allowed) << type;
   }
 }
 
+TEST(AgentFilter, Sec070PassesNoOtherExtension) {
+  EXPECT_TRUE(AgentFilter().pass(as_bytes(extension("session-bind@openssh.com"))));
+  for (const std::string_view name :
+       {"", "query", "session-bind@openssh.co", "session-bind@openssh.comm",
+        "session-bind@openssh.cop", "restrict@example.org"}) {
+    AgentFilter filter;
+    EXPECT_FALSE(filter.pass(as_bytes(extension(name)))) << name;
+  }
+  // A name that is cut by the end of its frame does not go on in the next one.
+  EXPECT_FALSE(AgentFilter().pass(as_bytes(frame(27, 0))));
+  EXPECT_FALSE(AgentFilter().pass(as_bytes(frame(27, 27))));
+}
+
 TEST(AgentFilter, SeesThroughEverySplit) {
-  const std::string good = frame(11, 0) + frame(13, 300) + frame(27, 1) + frame(11, 0);
+  const std::string good =
+      frame(11, 0) + frame(13, 300) + extension("session-bind@openssh.com") + frame(11, 0);
   const std::string bad = good + frame(17, 5);
   for (std::size_t cut = 0; cut <= good.size(); ++cut) {
     AgentFilter filter;

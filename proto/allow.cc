@@ -53,8 +53,8 @@ bool may_start(const Permissions& permissions, const ChannelRequest& request) {
   if (request.text.find('\0') != std::string_view::npos) {
     return false;
   }
-  if (!permissions.force_command.empty() && (permissions.shell || permissions.exec)) {
-    return true;
+  if (!permissions.force_command.empty()) {
+    return permissions.shell || permissions.exec;  // whatever is asked for, a command runs
   }
   switch (request.type) {
     case ChannelRequestType::kShell:

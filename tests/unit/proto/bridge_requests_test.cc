@@ -446,9 +446,13 @@ TEST_F(BridgeRequests, RefusesAForcedCommandWhereNothingMayRun) {
   forced.force_command = "true";
   forced.subsystems = {"sftp"};
   restart(forced);
-  user_sends(shell(open_session()));
-  EXPECT_EQ(user.next(), success(kUserNumber));
-  EXPECT_EQ(target.next(), close(kTargetNumber));
+  for (const bool sftp : {false, true}) {
+    const ChannelNumber number = open_session();
+    user_sends(sftp ? subsystem(number, "sftp") : shell(number));
+    EXPECT_EQ(user.next(), success(kUserNumber));
+    EXPECT_EQ(target.next(), close(kTargetNumber)) << "not the command, by way of what is allowed";
+    restart(forced);
+  }
 }
 
 TEST_F(BridgeRequests, PutsTheNoticeBehindTheAnswerAndBeforeTheOutput) {

@@ -132,12 +132,20 @@ void Warden::on_sign_rekey(const Caller& caller, Session& session, ipc::SignReke
   const ipc::Exchange& exchange = message.exchange;
   const crypto::KexMethod* method = crypto::find_kex(exchange.kex_method);
   if (method == nullptr || !is_plausible(exchange) ||
-      as_text(exchange.client_ident) != session.client_ident || ++session.rekeys > kRekeysMax) {
+      as_text(exchange.client_ident) != session.client_ident) {
     return violated(caller.peer, "it asked for a signature over an exchange that cannot be");
   }
+  // How often is the user's doing: it costs this session, not its worker.
+  if (++session.rekeys > kRekeysMax) {
+    return refuse(caller, "too many key exchanges", true);
+  }
+  // A session that logged in while a reload changed the keys was adopted with the new ones.
   const HostSigner* signer = find_signer(*session.active, exchange);
   if (signer == nullptr) {
-    return violated(caller.peer, "it asked for a signature by a host key that we do not have");
+    signer = find_signer(*active_, exchange);
+  }
+  if (signer == nullptr) {
+    return refuse(caller, "the bastion's host keys have changed: connect again", true);
   }
   sign_exchange(caller, *signer, crypto::exchange_hash(method->hash, parts_of(exchange)));
 }

@@ -11,6 +11,15 @@ namespace {
 constexpr std::string_view kIdLetters = "23456789abcdefghijkmnpqrstuvwxyz";  // 32, none alike
 constexpr std::size_t kLongIdLen = 26;                                       // 130 bits
 
+/// What may be configured at most.
+constexpr std::uint32_t kAuthFailuresMax = 100;
+constexpr std::uint32_t kKeyOffersMax = 1000;
+
+/// What of an Adopt message is the grant: its permissions (400 patterns of 30 bytes), and 4 KiB of
+/// names and of a refusal. What is left is for the session's state and input.
+constexpr std::size_t kPermissionBytesMax = 12 * 1024;
+constexpr std::size_t kGrantBytesMax = kPermissionBytesMax + 4 * 1024;
+
 const crypto::SignatureAlgorithm* accepted_algorithm(const Session& session,
                                                      const std::string& name) {
   const auto& accepted = session.active->algorithms.public_keys;
@@ -26,8 +35,12 @@ const crypto::SignatureAlgorithm* accepted_algorithm(const Session& session,
 // Whether a key is acceptable depends on the key alone, never on the user name, the target or the
 // policy's rules: else asking would tell strangers about them.
 void Warden::on_key_query(const Caller& caller, Session& session, const ipc::KeyQuery& message) {
+  // A gate keeps to the limits that were in force when the connection came, which a reload may have
+  // lowered since: that costs the connection. What no limit allows costs the gate.
   if (++session.key_queries > session.active->service().limits.key_offers + 1) {
-    return violated(caller.peer, "it asked about more keys than a connection may offer");
+    return session.key_queries > kKeyOffersMax + 1
+               ? violated(caller.peer, "it asked about more keys than a connection may offer")
+               : refuse(caller, "Too many keys offered", true);
   }
   bool acceptable = false;
   const crypto::SignatureAlgorithm* algorithm = accepted_algorithm(session, message.algorithm);
@@ -115,7 +128,9 @@ Status Warden::verify_user(const Session& session, const ipc::KeyVerify& message
 void Warden::on_key_verify(const Caller& caller, Session& session, const ipc::KeyVerify& message) {
   const config::ServiceLimits& limits = session.active->service().limits;
   if (session.failures >= limits.auth_failures) {
-    return violated(caller.peer, "it went on after too many authentication failures");
+    return ++session.failures > kAuthFailuresMax
+               ? violated(caller.peer, "it went on after too many authentication failures")
+               : refuse(caller, "Too many authentication failures", true);
   }
   const std::string from = session.peer.text() + " port " + std::to_string(session.peer_port);
   const std::string key = config::key_fingerprint(message.key_blob);
@@ -220,6 +235,14 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
   if (!grant) {
     return refused(grant.error().text, "policy", grant.error().rule);
   }
+  SecretBytes permissions;
+  ipc::Encoder encoder(permissions);
+  ipc::visit(encoder, grant->permissions);
+  if (permissions.size() > kPermissionBytesMax) {
+    return refused("what the policy lets you do on " + grant->target.name +
+                       " is a list too long for one session; tell your administrators.",
+                   "the grant does not fit into a message", grant->rule);
+  }
   session.mode = ipc::SessionMode::kRouted;
   session.grant = std::move(*grant);
   io_.log(LogLevel::kInfo, "session granted",
@@ -238,7 +261,6 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
 
 void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver message) {
   // A message that does not fit would end the worker that it is for, and everybody's sessions there.
-  constexpr std::size_t kGrantBytesMax = 16 * 1024;
   if (message.state.size() + message.input.size() > ipc::kMessageBytesMax - kGrantBytesMax) {
     return violated(caller.peer, "it handed over a session that is too large");
   }

@@ -13,9 +13,14 @@ constexpr std::uint32_t kTunnelsMax = 1'000'000;
 
 void Warden::on_open_tunnel(const Caller& caller, Session& session,
                             const ipc::OpenTunnel& message) {
-  if (session.mode != ipc::SessionMode::kMenu || ++session.tunnels > kTunnelsMax) {
+  if (session.mode != ipc::SessionMode::kMenu) {
     return violated(caller.peer, "it asked for a tunnel in a session that has none");
   }
+  // The user opens them, so their number costs this session, not its worker.
+  if (session.tunnels >= kTunnelsMax) {
+    return refuse(caller, "too many tunnels were opened on this connection: connect again");
+  }
+  ++session.tunnels;
   // An honest worker keeps to the limit on channels; each dial holds a descriptor of ours.
   if (dials_of(caller.session_id) >= session.active->service().limits.channels_per_session) {
     return refuse(caller, "too many tunnels of this session are being opened");

@@ -8,6 +8,19 @@
 #include "daemon/warden/settings.h"
 
 namespace bastion::daemon {
+namespace {
+
+/// shortened keeps whole lines of what would not fit into a message to the supervisor.
+std::string shortened(std::string text) {
+  constexpr std::size_t kTextBytesMax = 64 * 1024;
+  if (text.size() > kTextBytesMax) {
+    text.resize(text.rfind('\n', kTextBytesMax) + 1);
+    text += "... and more";
+  }
+  return text;
+}
+
+}  // namespace
 
 Warden::Warden(WardenIo& io, RandomSource& random)
     : io_(io), random_(random), started_at_(io.now()) {}
@@ -16,7 +29,7 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
                                            const std::string& path, const std::string& loaded_by) {
   auto loaded = config::load_configuration(files, path);
   if (!loaded) {
-    return {.ok = false, .text = loaded.problems.text()};
+    return {.ok = false, .text = shortened(loaded.problems.text())};
   }
   auto active = std::make_shared<ActiveConfiguration>();
   active->configuration = std::move(*loaded.value);
@@ -31,6 +44,9 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   }
   active->bastion_name = bastion_name_of(active->service());
   active->settings = make_settings(*active);
+  if (ipc::encode(ipc::Header{}, active->settings).size() > ipc::kMessageBytesMax) {
+    return {.ok = false, .text = "the host keys and host_certificates are too many or too long"};
+  }
 
   active_ = std::move(active);
 
@@ -43,6 +59,7 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   if (!loaded.problems.warnings.empty()) {
     text += "\n" + loaded.problems.text();
   }
+  text = shortened(std::move(text));
   io_.log(LogLevel::kInfo, "configuration in force",
           {{"policy", active_->policy().id()},
            {"by", loaded_by},

@@ -269,9 +269,17 @@ TEST(WardenLimits, FailuresAreCountedAndThenTheGateIsBroken) {
     EXPECT_FALSE(world.log_in(connection, "alice", Keys::get().mallory));
     EXPECT_TRUE(world.io.ended.empty());
   }
+  // A gate may know of a higher limit, from before a reload; of the highest there is at most.
+  for (int i = 3; i < 100; ++i) {
+    const std::uint32_t request = world.say(
+        kGate0, connection.session, world.signed_request(connection, "alice", Keys::get().alice));
+    ASSERT_EQ(world.refusal(request), "Too many authentication failures")
+        << "even with a good signature";
+    ASSERT_TRUE(world.io.ended.empty());
+  }
   world.say(kGate0, connection.session,
             world.signed_request(connection, "alice", Keys::get().alice));
-  EXPECT_TRUE(world.was_ended(kGate0)) << "even with a good signature";
+  EXPECT_TRUE(world.was_ended(kGate0));
   EXPECT_EQ(world.warden.num_sessions(), 0U);
 }
 
@@ -283,8 +291,80 @@ TEST(WardenLimits, KeyOffersAreCounted) {
     world.say(kGate0, connection.session, query);
     EXPECT_TRUE(world.io.ended.empty());
   }
+  for (int i = 3; i < 1001; ++i) {
+    ASSERT_EQ(world.refusal(world.say(kGate0, connection.session, query)), "Too many keys offered");
+    ASSERT_TRUE(world.io.ended.empty());
+  }
   world.say(kGate0, connection.session, query);
   EXPECT_TRUE(world.was_ended(kGate0));
+}
+
+TEST(WardenLimits, AGrantThatDoesNotFitIntoAMessageIsRefused) {
+  std::string policy = World::default_policy();
+  std::string forwards;
+  for (int i = 0; i < 2000; ++i) {
+    forwards += (i == 0 ? "\"host-" : ", \"host-") + std::to_string(i) + ".internal:1-65535\"";
+  }
+  policy += "  - {name: very-long, who: all, targets: all, logins: all, allow: [{forward_local: [" +
+            forwards + "]}]}\n";
+  World world(policy);
+  const Connection connection = world.connect();
+  ASSERT_TRUE(world.log_in(connection, "deploy@web1"));
+  const auto adopt = world.hand_over(connection);
+  ASSERT_TRUE(adopt.has_value());
+  EXPECT_EQ(adopt->mode, ipc::SessionMode::kRefused);
+  EXPECT_NE(adopt->refusal.find("too long for one session"), std::string::npos) << adopt->refusal;
+  EXPECT_TRUE(world.io.connects.empty());
+  EXPECT_LE(world.io.largest_packet, ipc::kMessageBytesMax);
+}
+
+TEST(WardenConfiguration, ThousandsOfWarningsFitIntoTheAnswer) {
+  World world;
+  std::string policy = World::default_policy();
+  for (int i = 0; i < 3000; ++i) {
+    policy += "  - {name: nowhere-" + std::to_string(i) +
+              ", who: all, targets: {no-such-label: x}, logins: all, allow: [shell]}\n";
+  }
+  const ipc::ConfigurationResult result = world.configure(policy);
+  EXPECT_TRUE(result.ok);
+  EXPECT_NE(result.text.find("warning"), std::string::npos);
+  EXPECT_TRUE(result.text.ends_with("\n... and more"));
+  EXPECT_LE(ipc::encode(ipc::Header{}, result).size(), ipc::kMessageBytesMax);
+}
+
+TEST(WardenConfiguration, ASessionThatLoggedInAcrossAChangeOfHostKeysMayRekeyWithEither) {
+  World world;
+  const Connection connection = world.connect();
+  ASSERT_TRUE(world.log_in(connection, "alice"));
+  const Keys& keys = Keys::get();
+  ASSERT_TRUE(
+      world.configure(World::default_policy(), "algorithms: {host_keys: [rsa-sha2-512]}\n").ok);
+  ASSERT_TRUE(world.hand_over(connection).has_value());
+  const auto rekey = [&](const crypto::PrivateKey& host, std::string_view algorithm) {
+    const std::uint32_t request =
+        world.say(kWorker0, connection.session,
+                  ipc::SignRekey{world.exchange(ipc::Cookie{}, host, algorithm)});
+    return world.answer<ipc::ExchangeSigned>(request).has_value();
+  };
+  EXPECT_TRUE(rekey(keys.host, "ssh-ed25519")) << "the one that it began with";
+  EXPECT_TRUE(rekey(keys.host_rsa, "rsa-sha2-512")) << "the one that its worker knows";
+  EXPECT_FALSE(rekey(keys.mallory, "ssh-ed25519"));
+  EXPECT_TRUE(world.io.ended.empty()) << "nobody else's session pays";
+}
+
+TEST(WardenLimits, AMillionTunnelsCostTheSessionOnly) {
+  World world;
+  const Connection connection = world.adopted("alice");
+  std::string refusal;
+  for (int i = 0; i <= 1'000'000; ++i) {
+    const std::uint32_t request =
+        world.say(kWorker0, connection.session, ipc::OpenTunnel{1, "", 0});
+    refusal = i == 1'000'000 ? world.refusal(request) : "";
+    world.io.sent.clear();
+    world.io.lines.clear();
+  }
+  EXPECT_EQ(refusal, "too many tunnels were opened on this connection: connect again");
+  EXPECT_TRUE(world.io.ended.empty());
 }
 
 TEST(WardenLimits, AGateHasNoMoreSessionsThanConnectionsAreLetIn) {

@@ -74,7 +74,9 @@ int Gate::run() {
     }
     bury();
     std::vector<Token> starved;
-    starved.swap(starved_);
+    if (ring_->buffers_free() != 0) {  // else trying again would only spin
+      starved.swap(starved_);
+    }
     for (const Token& who : starved) {
       if (GateConnection* connection = find(who.index, who.generation)) {
         connection->stream->arm_receive();
@@ -259,6 +261,7 @@ void Gate::advance(std::uint32_t slot) {
   }
   connection.stream->arm_write(connection.transport->output());
   if (connection.state != GateConnection::State::kOpen) {
+    connection.stream->in().park();  // nobody takes it any more, and others need the slab
     return;
   }
   if (connection.request != 0 || connection.transport->queued_bytes() >= kOutputBytesMax) {

@@ -201,6 +201,9 @@ void Supervisor::on_death(Child& child, int status, MonoTime now) {
     }
     if (pending_ && state_ == State::kRunning) {
       pending_.reset();
+      reload_again_ = false;
+      log_.error("the warden ended during a reload; nothing was changed: reload again",
+                 {{"by", pending_by_}});
       if (const std::uint64_t client = std::exchange(pending_client_, 0); client != 0) {
         control_->reply(client, control_error("the warden ended; nothing was changed"));
       }

@@ -271,6 +271,8 @@ void Worker::bury() {
   for (const std::uint32_t slot : dead_) {
     WorkerSession& session = *slots_[slot].session;
     const ipc::SessionStats stats = session.stats();
+    // The warden need not answer for a session that is gone.
+    std::erase_if(waiting_, [slot](const auto& asked) { return asked.second.slot == slot; });
     tell(session, ipc::SessionEnded{session.end_reason(), stats.bytes_up, stats.bytes_down});
     by_id_.erase(session.id());
     slots_[slot].session.reset();

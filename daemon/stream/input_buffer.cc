@@ -11,13 +11,25 @@ bool InputBuffer::may_keep_slab() const {
   return ring_->buffers_free() * kFreeShareToKeep >= ring_->buffers();
 }
 
+std::size_t InputBuffer::room_for_more(std::size_t room) const {
+  constexpr std::size_t kLastStretch = limits::kPacketBytesMax;
+  const std::size_t before = room > kLastStretch ? room - kLastStretch : 0;
+  const std::size_t n = std::max(before, std::min(lacking_, room));
+  return n > 0 ? n : room;
+}
+
 void InputBuffer::receive(int fd, Token token, std::size_t bytes_max) {
+  const bool packets = bytes_max == SIZE_MAX;  // else the owner knows of none
   if (slab_ != kNoSlab) {
     const MutBytes room = ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_end_);
     receiving_here_ = true;
-    ring_->recv_into(fd, room.first(std::min(room.size(), bytes_max)), token);
+    ring_->recv_into(fd, room.first(packets ? room_for_more(room.size())
+                                            : std::min(room.size(), bytes_max)),
+                     token);
   } else {
-    ring_->recv(fd, token, static_cast<std::uint32_t>(std::min<std::size_t>(bytes_max, INT32_MAX)));
+    const std::size_t slab_bytes = ring_->buffer(0).size();
+    bytes_max = packets ? room_for_more(slab_bytes) : std::min<std::size_t>(bytes_max, INT32_MAX);
+    ring_->recv(fd, token, static_cast<std::uint32_t>(bytes_max));
   }
 }
 
@@ -79,6 +91,7 @@ void InputBuffer::move_to_own(std::size_t n) {
 }
 
 bool InputBuffer::incomplete(std::size_t need) {
+  lacking_ = 0;
   const std::size_t in_slab = slab_end_ - slab_begin_;
   const std::size_t in_own = own_end_ - own_begin_;
   if (in_own > 0) {
@@ -99,8 +112,8 @@ bool InputBuffer::incomplete(std::size_t need) {
   }
   const MutBytes slab = ring_->buffer(static_cast<std::uint16_t>(slab_));
   if (may_keep_slab() && need <= slab.size()) {
-    // Room for the packet and for a good deal behind it, or it moves to the front of its slab.
-    if (slab.size() - slab_end_ < std::max(need - in_slab, limits::kPacketBytesMax)) {
+    lacking_ = need > in_slab ? need - in_slab : 1;
+    if (slab.size() - slab_end_ < lacking_) {
       std::memmove(slab.data(), slab.data() + slab_begin_, in_slab);
       copied_ += in_slab;
       slab_begin_ = 0;

@@ -13,7 +13,8 @@ namespace bastion::daemon {
 /// Bytes arrive in one of the ring's shared buffers (a *slab*), so an idle socket holds no memory.
 /// A packet that is not complete yet
 /// - stays in its slab while enough slabs are free, and the next receive goes right behind it: a
-///   busy socket so reads into linear memory and next to nothing is copied;
+///   busy socket so reads into linear memory. Its last stretch, as long as a packet, is received
+///   into only to complete one, exactly, so that at its end there is no half packet to move;
 /// - else is copied out into a piece of its own, and the slab goes back at once: half packets never
 ///   pin the memory that others need.
 /// Bytes that cannot be taken yet (park) are copied out likewise.
@@ -67,6 +68,8 @@ class InputBuffer {
   void add_to_own(ByteView bytes);
   void move_to_own(std::size_t n);
   bool may_keep_slab() const;
+  /// room_for_more: so much may be received, of `room` bytes that are free.
+  std::size_t room_for_more(std::size_t room) const;
 
   Ring* ring_;
   Bytes own_;  // margin | taken | [own_begin_, own_end_) | margin
@@ -75,6 +78,7 @@ class InputBuffer {
   int slab_ = kNoSlab;
   std::size_t slab_begin_ = 0;
   std::size_t slab_end_ = 0;
+  std::size_t lacking_ = 0;  // what the packet at the end of the slab lacks; 0: unknown or none
   std::size_t copied_ = 0;
   bool receiving_here_ = false;  // a receive behind slab_end_ is in flight: the slab must stay
 };

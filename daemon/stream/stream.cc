@@ -1,8 +1,16 @@
 #include "daemon/stream/stream.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bastion::daemon {
+namespace {
+
+/// One write takes no more than this: larger ones save nothing more, and the loop is held for as
+/// long as the kernel copies (1 MiB: a quarter of a millisecond).
+constexpr std::size_t kWriteBytesMax = 1024 * 1024;
+
+}  // namespace
 
 void Stream::arm_receive(std::size_t bytes_max) {
   if (receiving_ || at_end_ || closing_ || error_ != 0) {
@@ -44,10 +52,13 @@ void Stream::arm_write(const proto::SendQueue& queue) {
     return;
   }
   std::array<ByteView, kPiecesMax> views;
-  const std::size_t n = queue.gather(views);
-  for (std::size_t i = 0; i < n; ++i) {
+  const std::size_t gathered = queue.gather(views);
+  std::size_t n = 0;
+  for (std::size_t bytes = 0; n < gathered && bytes < kWriteBytesMax; ++n) {
+    const std::size_t len = std::min(views[n].size(), kWriteBytesMax - bytes);
     // writev only reads; its interface has no const.
-    pieces_[i] = {const_cast<std::uint8_t*>(views[i].data()), views[i].size()};
+    pieces_[n] = {const_cast<std::uint8_t*>(views[n].data()), len};
+    bytes += len;
   }
   writing_ = true;
   ring_->writev(socket_.get(), pieces_.data(), static_cast<std::uint32_t>(n), write_);

@@ -1,6 +1,7 @@
 #include "daemon/stream/stream.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -184,6 +185,30 @@ TEST_F(StreamTest, BytesArriveInOrderHoweverTheyAreCutAndParked) {
   EXPECT_EQ(ring_->buffers_free(), kSlabs);
 }
 
+TEST_F(StreamTest, ABusySocketsPacketsAreNeverCopied) {
+  // Every packet ends somewhere else in its slab; the peer has always more to say.
+  constexpr std::size_t kPacket = 32'804;
+  const Bytes sent = numbered(100 * kPacket);
+  std::size_t said = 0;
+  std::size_t taken = 0;
+  InputBuffer& in = stream_->in();
+  while (taken < sent.size()) {
+    if (const std::size_t n = std::min<std::size_t>(sent.size() - said, 150'000)) {
+      const ssize_t sent_now = send(far_.get(), sent.data() + said, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+      said += sent_now > 0 ? static_cast<std::size_t>(sent_now) : 0;
+    }
+    ASSERT_EQ(receive(), Stream::Received::kBytes);
+    do {
+      while (in.front().size() >= kPacket) {
+        ASSERT_TRUE(equal(in.front().first(kPacket), ByteView(sent).subspan(taken, kPacket)));
+        in.consume(kPacket);
+        taken += kPacket;
+      }
+    } while (in.incomplete(kPacket));
+  }
+  EXPECT_EQ(in.take_copied(), 0U);
+}
+
 TEST_F(StreamTest, MarginsAroundTheFrontAreWritable) {
   say(numbered(64));
   ASSERT_EQ(receive(), Stream::Received::kBytes);
@@ -235,6 +260,24 @@ TEST_F(StreamTest, AWriteLeavesTheQueueAsItWasTaken) {
   }
   EXPECT_EQ(arrived, bytes);
   EXPECT_TRUE(queue.empty());
+}
+
+TEST_F(StreamTest, AWriteTakesAMebibyteAtMost) {
+  // A file takes all that it is given, as a socket with large buffers would.
+  Stream to_file(*ring_, UniqueFd(memfd_create("written", MFD_CLOEXEC)), kRead, kWrite);
+  ChunkPool pool;
+  proto::SendQueue queue(pool);
+  constexpr std::size_t kPiece = 100'000;
+  for (int i = 0; i < 30; ++i) {
+    std::ranges::fill(queue.reserve(kPiece), std::uint8_t{7});
+    queue.commit(kPiece);
+  }
+  for (std::size_t left = queue.bytes(); left > 0; left = queue.bytes()) {
+    to_file.arm_write(queue);
+    const Completion completion = next();
+    ASSERT_EQ(completion.result, static_cast<std::int32_t>(std::min<std::size_t>(left, 1 << 20)));
+    ASSERT_TRUE(to_file.on_write(completion, queue));
+  }
 }
 
 TEST_F(StreamTest, CloseCancelsWhatIsInFlight) {

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/version.h"
+#include "daemon/memory.h"
 #include "daemon/sandbox/sandbox.h"
 
 namespace bastion::daemon {
@@ -205,6 +206,7 @@ void Supervisor::became_ready() {
     log_.info("listening on " + listener.bound.address.text() + " port " +
               std::to_string(listener.bound.port));
   }
+  log_.info("memory of one idle session, in bytes", {{"sum", idle_session_text()}});
   notifier_.ready("ready: " + loaded_->summary);
   arm_all_accepts();
 }

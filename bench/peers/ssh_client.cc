@@ -111,6 +111,7 @@ bool SshClient::on_message(const proto::Payload& payload) {
       window_out_ = reader.u32();
       max_packet_ = std::min(reader.u32(), kMaxPacket);
       close_sent_ = false;
+      ungranted_ = 0;
       events_.opened();
       break;
     case proto::kMsgChannelOpenFailure: reader.u32(); return fail(reader.text());

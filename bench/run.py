@@ -44,6 +44,8 @@ def main() -> int:
         suite.close()
     out = options.out or (ROOT / "bench/results" if not options.quick and not options.parts else options.build / "bench-results")
     out.mkdir(parents=True, exist_ok=True)
+    if options.parts and (out / "results.json").exists():
+        results = json.loads((out / "results.json").read_text()) | results
     (out / "results.json").write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     text = report.markdown(results)
     (out / "results.md").write_text(text)

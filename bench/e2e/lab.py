@@ -8,6 +8,7 @@ Each kind has one target for each cipher, which it alone accepts, so both hops o
 
 import dataclasses
 import getpass
+import os
 import pathlib
 import re
 import socket
@@ -49,6 +50,7 @@ class Lab:
         self.peers = peers
         self._folder = tempfile.TemporaryDirectory(prefix="bastion-bench-")
         self.folder = pathlib.Path(self._folder.name)
+        self.ssh = peers / "openssh-system/usr/bin/ssh"
         self.keys = self.folder / "keys"
         self.keys.mkdir(mode=0o700)
         self.user = keys.make_key(self.keys, "user")
@@ -120,3 +122,10 @@ class Lab:
             service.process.terminate()
             service.kill()
         self._folder.cleanup()
+
+
+def environment(home: pathlib.Path) -> dict[str, str]:
+    """For ssh and sftp: no agent, and nobody's own configuration."""
+    found = os.environ | {"HOME": str(home)}
+    found.pop("SSH_AUTH_SOCK", None)
+    return found

@@ -44,6 +44,9 @@ class Held:
         except AssertionError as error:
             raise Failed(str(error)) from None
 
+    def kill(self) -> None:
+        self.service.kill()
+
     def close(self) -> None:
         self.service.process.stdin.close()
         try:

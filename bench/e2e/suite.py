@@ -2,11 +2,11 @@
 
 import time
 
-from e2e import logins, memory
-from e2e.lab import Lab
-from e2e.ways import BastionServer, Direct, Jump, Routed, SshdForced, SshdJump
+from e2e import bulk, files, growth, keystrokes, logins, memory
+from e2e.lab import CIPHERS, Lab
+from e2e.ways import BastionServer, Direct, Jump, Relay, Routed, SshdForced, SshdJump
 
-PARTS = ("logins", "memory")
+PARTS = ("bulk", "logins", "memory", "keystrokes", "files", "streams", "growth")
 MAIN_CIPHER = "aes128-gcm"
 
 
@@ -67,6 +67,55 @@ class Suite:
         for way in self.theirs:
             counts = [50] if self.quick else [500]
             found[way.name] = memory.measure(way.fresh, target, counts, idle_seconds=1, say=self.say)
+        return found
+
+    def bulk(self) -> dict:
+        relays = [self.keep(Relay(self.lab, mode)) for mode in Relay.NAMES]
+        targets = [self.lab.target(cipher, real=True) for cipher in CIPHERS]
+        mib = 128 if self.quick else 512
+        return bulk.measure([*self.ours, *relays, *self.theirs], targets, rounds=3, mib=mib, say=self.say)
+
+    def keystrokes(self) -> dict:
+        target = self.lab.target(MAIN_CIPHER, real=False)
+        count = 200 if self.quick else 500
+        rounds = 3 if self.quick else 5
+        found = keystrokes.measure(
+            [self.direct, *self.ours, *self.theirs], target, rounds=rounds, count=count, say=self.say
+        )
+        pairs, servers = [], []
+        for way in self.ours:
+            one_worker, server = way.fresh(workers=1)
+            servers.append(server)
+            # The keys of a session that has no bastion show what the machine does to anybody beside the same bulk.
+            pairs += [(self.direct, one_worker), (one_worker, one_worker)]
+        pairs += [(way, way) for way in self.theirs]
+        try:
+            beside = keystrokes.beside_bulk(pairs, target, rounds=3, count=count, gib=64, say=self.say)
+        finally:
+            for server in servers:
+                server.close()
+        for way, settings in beside.items():
+            found.setdefault(way, {}).update(settings)
+        return found
+
+    def files(self) -> dict:
+        target = self.lab.target(MAIN_CIPHER, real=True)
+        return files.measure([self.direct, *self.ours, *self.theirs], target, rounds=3 if self.quick else 5, say=self.say)
+
+    def streams(self) -> dict:
+        target = self.lab.target(MAIN_CIPHER, real=False)
+        counts = {way.name: [1, 10, 100] if self.quick else [1, 10, 100, 1000] for way in self.ours}
+        # sshd has a process or two for each: a hundred show the trend.
+        counts |= {way.name: [1, 10] if self.quick else [1, 10, 100] for way in self.theirs}
+        mib = 256 if self.quick else 1024
+        return growth.streams([*self.ours, *self.theirs], target, counts, rounds=3, mib=mib, say=self.say)
+
+    def growth(self) -> dict:
+        target = self.lab.target(MAIN_CIPHER, real=False)
+        sessions = [10, 1000] if self.quick else [10, 10000]
+        found = {}
+        for way in self.ours:
+            found |= growth.logins_beside(way.fresh, target, sessions, rounds=5, count=200, say=self.say)
         return found
 
     def close(self) -> None:

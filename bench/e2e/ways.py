@@ -149,8 +149,8 @@ class Routed(Way):
         self.name = f"{server.name} {self.suffix}"
         self.server, self.group = server, server.group
 
-    def fresh(self) -> tuple[Way, object]:
-        server = BastionServer(self.lab, self.server.name, self.server.build)
+    def fresh(self, workers: int = 2) -> tuple[Way, object]:
+        server = BastionServer(self.lab, self.server.name, self.server.build, workers)
         return type(self)(self.lab, server), server
 
     def entry(self, target: Target) -> tuple[int, str]:
@@ -237,10 +237,42 @@ class SshdForced(Way):
         self.group.close()
 
 
+class Relay(Way):
+    """One of the least relays (bench/relay): a process for each target, all in one group."""
+
+    NAMES = {"bare": "bare relay", "routed": "least routed relay", "tunnel": "least -J relay"}
+
+    def __init__(self, lab: Lab, mode: str):
+        super().__init__(lab)
+        self.relay_mode = mode
+        self.name, self.mode, self.tunnel = self.NAMES[mode], mode, mode == "tunnel"
+        self.group = Group()
+        self.ports: dict[str, int] = {}
+        self.services: list[process.Service] = []
+
+    def entry(self, target: Target) -> tuple[int, str]:
+        if target.name not in self.ports:
+            command = [
+                self.lab.bench_program("bench-relay"), "--mode", self.relay_mode, "--host-key", self.lab.host.path,
+                "--key", self.lab.user.path, "--login", LOGIN, "--cipher", CIPHERS[target.cipher],
+                "--target", f"127.0.0.1:{target.port}",
+            ]  # fmt: skip
+            log = self.lab.folder / f"relay-{self.relay_mode}-{target.name}.log"
+            service = self.group.launch(command, log)
+            self.services.append(service)
+            self.ports[target.name] = int(service.wait_for(r"listening on 127\.0\.0\.1 port (\d+)")[1])
+        return self.ports[target.name], LOGIN
+
+    def close(self) -> None:
+        for service in self.services:
+            service.kill()
+        self.group.close()
+
+
 def sshd_version(lab: Lab, tree: str) -> str:
     done = process.run([lab.peers / tree / "usr/sbin/sshd", "-V"])
     found = re.search(r"OpenSSH_(\d+\.\d+)", done.error + done.text)
     return found[1] if found else tree
 
 
-__all__ = ["BastionServer", "Direct", "Jump", "Routed", "SshdForced", "SshdJump", "Way"]
+__all__ = ["BastionServer", "Direct", "Jump", "Relay", "Routed", "SshdForced", "SshdJump", "Way"]

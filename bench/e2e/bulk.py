@@ -1,0 +1,55 @@
+"""Bulk data by real ssh at both ends: CPU seconds for each GiB, and MB/s, by cipher and direction.
+
+Beside the bastions go the least relays: bytes alone, with an open and a seal (what routed cannot do without), and with
+one of them (ProxyJump). What a bastion takes beyond them is its own.
+"""
+
+import subprocess
+import time
+
+from e2e.accounting import Cpu
+from e2e.lab import environment
+from e2e.measure import Samples
+from e2e.run import Failed
+
+MIB = 1024 * 1024
+
+
+def transfer(way, target, direction: str, mib: int) -> float:
+    """Moves so many MiB; gives the seconds, ssh's login included."""
+    ssh = [str(way.lab.ssh), "-F", str(way.ssh_config(target)), "t"]
+    source = ["dd", "if=/dev/zero", "bs=64K", f"count={mib * 16}", "status=none"]
+    env = environment(way.lab.home)
+    started = time.monotonic()
+    if direction == "down":
+        done = subprocess.run(
+            [*ssh, " ".join(source)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=env, timeout=600,
+        )  # fmt: skip
+    else:
+        with subprocess.Popen(source, stdout=subprocess.PIPE) as dd:
+            done = subprocess.run(
+                [*ssh, "cat >/dev/null"], stdin=dd.stdout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                env=env, timeout=600,
+            )  # fmt: skip
+    if done.returncode != 0:
+        raise Failed(f"{way.name}: ssh ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
+    return time.monotonic() - started
+
+
+def measure(ways, targets, *, rounds: int, mib: int, say) -> dict:
+    """way -> "cipher direction" -> figures. Each transfer follows a first login, so none pays for a cold start."""
+    samples = Samples()
+    for target in targets:
+        for way in ways:
+            transfer(way, target, "down", 1)
+        for number in range(rounds):
+            for direction in ("down", "up"):
+                for way in ways:
+                    with Cpu(way.group) as cpu:
+                        seconds = transfer(way, target, direction, mib)
+                    key = (way.name, f"{target.cipher} {direction}")
+                    samples.add(key, "cpu_s_per_gib", cpu.seconds * 1024 / mib)
+                    samples.add(key, "mb_per_s", mib * MIB / 1e6 / seconds)
+        say(f"bulk, {target.cipher}")
+    return samples.medians()

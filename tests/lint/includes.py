@@ -15,7 +15,7 @@ ALLOWED = {
     "proto": {"base", "crypto", "proto"},
     "config": {"base", "crypto", "config", "proto/permissions.h"},
     "daemon": {"base", "crypto", "proto", "config", "daemon"},
-    "bench": {"base", "crypto", "proto", "config", "daemon", "bench"},
+    "bench": {"base", "crypto", "proto", "config", "daemon", "bench", "tests/support/warden_world.h"},
     "tests": {"base", "crypto", "proto", "config", "daemon", "tests"},
 }
 

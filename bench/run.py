@@ -8,6 +8,8 @@ import argparse
 import json
 import os
 import pathlib
+import platform
+import re
 import sys
 import time
 
@@ -15,8 +17,17 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "tests"), str(ROOT / "bench")]
 sys.dont_write_bytecode = True
 
-from e2e import report  # noqa: E402
+from e2e import picture, report  # noqa: E402
 from e2e.suite import PARTS, Suite  # noqa: E402
+
+
+def about(quick: bool, load: float) -> str:
+    """The circumstances of a run, in one line that names no machine."""
+    models = re.findall(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return (
+        f"{'--quick, ' if quick else ''}{os.cpu_count()} processors ({models[0] if models else platform.machine()}), "
+        f"Linux {platform.release().split('-')[0]}, load average {load:.1f} before the start"
+    )
 
 
 def main() -> int:
@@ -44,11 +55,16 @@ def main() -> int:
         suite.close()
     out = options.out or (ROOT / "bench/results" if not options.quick and not options.parts else options.build / "bench-results")
     out.mkdir(parents=True, exist_ok=True)
+    circumstances = about(options.quick, suite.load)
+    results["about"] = {part: circumstances for part in results}
     if options.parts and (out / "results.json").exists():
-        results = json.loads((out / "results.json").read_text()) | results
-    (out / "results.json").write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+        before = json.loads((out / "results.json").read_text())
+        results["about"] = before.get("about", {}) | results["about"]
+        results = before | results
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = report.markdown(results)
     (out / "results.md").write_text(text)
+    (out / "ratios.svg").write_text(picture.svg(results))
     print("\n" + text)
     print(f"[bench] {time.monotonic() - started:.0f} s; results in {out}")
     return 0

@@ -64,8 +64,99 @@ def memory(results: dict) -> str:
     return "## Memory of idle sessions\n\n" + table(head, rows)
 
 
-PARTS = {"logins": logins, "memory": memory}
+RELAYS = {"routed": "least routed relay", "-J": "least -J relay"}
+
+
+def bulk(results: dict) -> str:
+    text = ""
+    settings = list(next(iter(results.values())))
+    rows = []
+    for way, figures in results.items():
+        if not way.startswith("bastiond"):
+            continue
+        other = results.get(counterpart(results, way))
+        least = results.get(RELAYS["-J" if way.endswith("-J") else "routed"])
+        for setting in settings:
+            ours = figures[setting]["cpu_s_per_gib"]
+            row = [way, setting]
+            row.append(ratio(ours, other[setting]["cpu_s_per_gib"]) if other else "–")
+            row.append(f"{ours / least[setting]['cpu_s_per_gib']:.2f} x" if least else "–")
+            row.append(f"{ours / results['bare relay'][setting]['cpu_s_per_gib']:.2f} x")
+            rows.append(row)
+    text += table(["way", "cipher, direction", "to sshd", "to the least relay", "to bytes alone"], rows) + "\n"
+    rows = [
+        [way, *[f"{figure(of[s]['cpu_s_per_gib'])} ({figure(of[s]['mb_per_s'])})" for s in settings]]
+        for way, of in results.items()
+    ]
+    return "## Bulk data by ssh: CPU s/GiB (MB/s)\n\n" + text + table(["way", *settings], rows)
+
+
+def keystrokes(results: dict) -> str:
+    direct = results["direct"]["alone"]
+    rows = []
+    for way, settings in results.items():
+        for setting, figures in settings.items():
+            added = [""] * 3
+            if setting == "alone" and way != "direct":
+                added = [figure(figures[q] - direct[q]) for q in ("p50_us", "p99_us")]
+                other = results.get(counterpart(results, way)) if way.startswith("bastiond") else None
+                added += [ratio(figures["p50_us"] - direct["p50_us"], other["alone"]["p50_us"] - direct["p50_us"])
+                          if other else ""]  # fmt: skip
+            rows.append([way, setting, *added, figure(figures["p50_us"]), figure(figures["p99_us"])])
+    head = ["way", "", "added p50 µs", "added p99 µs", "added p50 to sshd's", "p50 µs", "p99 µs"]
+    return "## Keystrokes\n\n" + table(head, rows)
+
+
+def files(results: dict) -> str:
+    rows = []
+    for way, directions in results.items():
+        row = [way]
+        for direction in ("up", "down"):
+            seconds = directions[direction]["seconds"]
+            row += [f"{seconds / results['direct'][direction]['seconds']:.2f} x", figure(seconds)]
+        rows.append(row)
+    return "## 1,000 small files by sftp\n\n" + table(["way", "up, to direct", "s", "down, to direct", "s"], rows)
+
+
+def streams(results: dict) -> str:
+    rows = []
+    for way, settings in results.items():
+        for direction in ("down", "up"):
+            found = {name.split()[0]: each for name, each in settings.items() if name.endswith(direction)}
+            one = found["1"]["cpu_s_per_gib"]
+            rows.append([way, direction, *[
+                f"{figure(found[n]['cpu_s_per_gib'])} ({found[n]['cpu_s_per_gib'] / one:.2f} x)" if n in found else "–"
+                for n in ("1", "10", "100", "1000")
+            ]])  # fmt: skip
+    head = ["way", "", "1 stream", "10", "100", "1,000"]
+    return "## Streams at once: CPU s/GiB (to one stream)\n\n" + table(head, rows)
+
+
+def growth(results: dict) -> str:
+    rows = []
+    for way, sessions in results.items():
+        few, many = sorted(sessions, key=int)
+        ms = [sessions[n]["cpu_ms"] for n in (few, many)]
+        rows.append([way, f"{ms[1] / ms[0]:.2f} x", f"{figure(ms[0])} ({few})", f"{figure(ms[1])} ({many})"])
+    head = ["way", "many to few", "CPU ms per login (sessions held)", ""]
+    return "## Logins beside idle sessions\n\n" + table(head, rows)
+
+
+PARTS = {
+    "bulk": bulk, "logins": logins, "memory": memory, "keystrokes": keystrokes, "files": files, "streams": streams,
+    "growth": growth,
+}  # fmt: skip
 
 
 def markdown(results: dict) -> str:
-    return "\n".join(PARTS[part](results[part]) for part in PARTS if part in results)
+    head = (
+        "# bastiond beside sshd as a jump host\n\n"
+        "Made by `./dev bench`; docs/benchmarks.md says how. 1/5 is a fifth of what the other takes. Medians of the "
+        "rounds; on loopback, with client, bastion and target on the same processors.\n\n"
+    )
+    text = []
+    for part in PARTS:
+        if part in results:
+            title, body = PARTS[part](results[part]).split("\n\n", 1)
+            text.append(f"{title}\n\nMeasured with: {results.get('about', {}).get(part, '?')}.\n\n{body}")
+    return head + "\n".join(text)

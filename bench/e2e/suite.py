@@ -1,5 +1,6 @@
 """What is measured, in which order and how much of it."""
 
+import os
 import time
 
 from e2e import bulk, files, growth, keystrokes, logins, memory
@@ -15,6 +16,7 @@ class Suite:
         self.options = options
         self.quick = options.quick
         self.started = time.monotonic()
+        self.load = os.getloadavg()[0]
         self.lab = Lab(options.build.resolve(), options.peers)
         self.servers: list = []
 

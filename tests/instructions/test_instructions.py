@@ -1,6 +1,6 @@
 """What a relayed packet and a login cost in instructions: a number that does not depend on the machine's mood.
 
-bench_instructions does the bastion's part of each in memory, between two ends that callgrind does not count: it
+bench-instructions does the bastion's part of each in memory, between two ends that callgrind does not count: it
 collects within the functions named in COUNTED only. Two runs with different numbers of packets or logins are taken
 from one another, so what is done once is no part of the result.
 """
@@ -52,7 +52,7 @@ def instructions(folder: pathlib.Path, *words) -> tuple[int, int]:
     """Instructions of our own code, and of the libraries of cryptography."""
     out = folder / "callgrind.out"
     toggles = [f"--toggle-collect={name}" for name in COUNTED]
-    program = process.BUILD / "bench/bench_instructions"
+    program = process.BUILD / "bench/bench-instructions"
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *toggles, program, *words]
     done = process.run(command, timeout=150).ok()
     if share := re.search(r"copied share (\S+)", done.text):
@@ -76,7 +76,7 @@ def check(name: str, found: float, allowances: pathlib.Path = ALLOWED) -> None:
     assert found > allowed / 4, f"{name}: {found:,.0f} instructions cannot be all; is everything counted?"
     assert found <= allowed, (
         f"{name}: {found:,.0f} instructions, {allowed:,} are allowed.\n"
-        f"`valgrind --tool=callgrind` with bench_instructions and callgrind_annotate show where they are. If the work "
+        f"`valgrind --tool=callgrind` with bench-instructions and callgrind_annotate show where they are. If the work "
         f"is worth it, say so in {ALLOWED.relative_to(process.ROOT)}."
     )
 

@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
   } else if (what == "logins" && argc == 3) {
     logins(std::strtoull(argv[2], nullptr, 10));
   } else {
-    std::fputs("usage: bench_instructions packets CIPHER N | logins N\n", stderr);
+    std::fputs("usage: bench-instructions packets CIPHER N | logins N\n", stderr);
     return 2;
   }
   return 0;

@@ -1,6 +1,6 @@
-// What one relayed packet costs in memory, and what a packet's framing does: open, bridge, seal with
-// both ends in the same thread, so their seal and open are in it, too; tests/instructions counts the
-// bastion's part alone.
+// What one relayed packet costs in memory, and what a packet's framing does: open, bridge, seal
+// with both ends in the same thread, so their seal and open are in it, too; tests/instructions
+// counts the bastion's part alone.
 
 #include <benchmark/benchmark.h>
 

@@ -18,6 +18,7 @@ sys.path += [str(ROOT / "tests"), str(ROOT / "bench")]
 sys.dont_write_bytecode = True
 
 from e2e import picture, report  # noqa: E402
+from e2e.lab import CIPHERS  # noqa: E402
 from e2e.suite import PARTS, Suite  # noqa: E402
 
 
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--new-sshd", action="store_true", help="beside the newer sshd too, where it is unpacked")
     parser.add_argument("--bastion-build", type=pathlib.Path, action="append", default=[], metavar="TREE",
                         help="another build tree whose bastiond is measured in the same run")  # fmt: skip
+    parser.add_argument("--cipher", action="append", choices=list(CIPHERS), help="bulk with these only")
     parser.add_argument("--without-sshd", action="store_true", help="bastiond alone")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)} (all)")
     options = parser.parse_args()

@@ -73,7 +73,7 @@ class Suite:
 
     def bulk(self) -> dict:
         relays = [self.keep(Relay(self.lab, mode)) for mode in Relay.NAMES]
-        targets = [self.lab.target(cipher, real=True) for cipher in CIPHERS]
+        targets = [self.lab.target(cipher, real=True) for cipher in self.options.cipher or CIPHERS]
         mib = 128 if self.quick else 512
         return bulk.measure([*self.ours, *relays, *self.theirs], targets, rounds=3, mib=mib, say=self.say)
 

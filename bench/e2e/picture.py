@@ -1,6 +1,8 @@
 """The main ratios as one SVG: bars for bastiond, with sshd's as 1."""
 
-WIDTH, ROW, TOP, LEFT, BAR = 860, 30, 74, 330, 430
+from e2e.report import figure
+
+WIDTH, ROW, TOP, LEFT, BAR = 900, 30, 74, 330, 330
 
 
 def bars(results: dict) -> list[tuple[str, float, str]]:
@@ -8,7 +10,7 @@ def bars(results: dict) -> list[tuple[str, float, str]]:
     found = []
 
     def add(label: str, ours: float, theirs: float, unit: str) -> None:
-        found.append((label, ours / theirs, f"{ours:.3g} / {theirs:.3g} {unit}"))
+        found.append((label, ours / theirs, f"{figure(ours)} / {figure(theirs)} {unit}"))
 
     def each(part: str):
         """bastiond's ways with sshd's of the same mode."""
@@ -49,7 +51,7 @@ def svg(results: dict) -> str:
             f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end" fill="#1c2733">{label}</text>',
             f'<rect x="{LEFT}" y="{y}" width="{BAR}" height="20" fill="#dde3e8"/>',
             f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="20" fill="#1668b0"/>',
-            f'<text x="{LEFT + max(length, 4) + 8:.0f}" y="{y + 15}" fill="#1c2733">{times}   '
+            f'<text x="{LEFT + BAR + 12}" y="{y + 15}" fill="#1c2733">{times}   '
             f'<tspan fill="#5a6773">{figures}</tspan></text>',
         ]
     parts.append("</svg>")

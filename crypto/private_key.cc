@@ -1,6 +1,3 @@
-#if BASTION_HAVE_LIB25519
-#include <lib25519.h>
-#endif
 #include <openssl/bn.h>
 #include <openssl/curve25519.h>
 #include <openssl/ec.h>
@@ -48,32 +45,7 @@ std::unexpected<Error> cannot_sign() {
   return fail(ErrorCode::kInternal, "a signature cannot be made");
 }
 
-#if BASTION_HAVE_LIB25519
-static_assert(lib25519_sign_ed25519_SECRETKEYBYTES == kEd25519SecretLen);
-
-/// sign_short signs with lib25519, which takes 12 us where Debian's BoringSSL takes 34. Its nonce is
-/// a hash of the key, the message and fresh random bytes: it never depends on those alone. The
-/// message goes along, so this is for short ones, which a login's are.
-constexpr std::size_t kSignedLenMax = 2048;
-Status sign_short(const PrivateMaterial& key, ByteView data, Writer& out) {
-  std::array<std::uint8_t, kEd25519SignatureLen + kSignedLenMax> signed_message;
-  long long signed_len = -1;
-  lib25519_sign_ed25519(signed_message.data(), &signed_len, data.data(),
-                        static_cast<long long>(data.size()), key.ed25519.data());
-  if (signed_len != static_cast<long long>(kEd25519SignatureLen + data.size())) {
-    return cannot_sign();
-  }
-  out.string(ByteView(signed_message).first(kEd25519SignatureLen));
-  return {};
-}
-#endif
-
 Status sign_ed25519(const PrivateMaterial& key, ByteView data, Writer& out) {
-#if BASTION_HAVE_LIB25519
-  if (data.size() <= kSignedLenMax) {
-    return sign_short(key, data, out);
-  }
-#endif
   std::array<std::uint8_t, kEd25519SignatureLen> signature;
   if (ED25519_sign(signature.data(), data.data(), data.size(), key.ed25519.data()) != 1) {
     return cannot_sign();
@@ -149,11 +121,7 @@ Result<PrivateKey> PrivateKey::generate(KeyType type, std::uint32_t rsa_bits) {
   switch (type) {
     case KeyType::kEd25519: {
       std::array<std::uint8_t, kEd25519PublicLen> point;
-#if BASTION_HAVE_LIB25519
-      lib25519_sign_ed25519_keypair(point.data(), material.ed25519.data());
-#else
       ED25519_keypair(point.data(), material.ed25519.data());
-#endif
       break;
     }
     case KeyType::kRsa:

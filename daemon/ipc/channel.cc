@@ -17,7 +17,76 @@ constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 /// net.core.wmem_max; a message needs the whole of itself at once.
 constexpr int kSendBufferBytes = 1024 * 1024;
 
+/// So many packets are fetched by one call. Their buffers take memory only as far as they were used.
+constexpr std::size_t kBatchMax = 4;
+
 }  // namespace
+
+struct Channel::Batch {
+  struct Packet {
+    std::size_t len = 0;
+    bool surplus = false;
+    std::array<UniqueFd, kDescriptorsMax> fds;
+
+    /// take looks at what the kernel wrote; every descriptor that came is owned from then on.
+    void take(const mmsghdr& message);
+  };
+  /// One descriptor more than is allowed, so that surplus is seen; anything beyond is MSG_CTRUNC.
+  using Control = std::array<char, CMSG_SPACE((kDescriptorsMax + 1) * sizeof(int))>;
+
+  Batch() : bytes(new std::uint8_t[kBatchMax * kMessageBytesMax]) {}
+  ~Batch() {
+    for (std::size_t i = 0; i < count; ++i) {
+      wipe({memory(i), packets[i].len});
+    }
+  }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  std::uint8_t* memory(std::size_t i) const { return bytes.get() + i * kMessageBytesMax; }
+  void wipe_last() {
+    if (next > 0) {
+      wipe({memory(next - 1), packets[next - 1].len});
+      packets[next - 1].len = 0;
+    }
+  }
+
+  std::unique_ptr<std::uint8_t[]> bytes;  // not initialised
+  alignas(cmsghdr) std::array<Control, kBatchMax> control{};
+  std::array<Packet, kBatchMax> packets;
+  std::size_t count = 0;
+  std::size_t next = 0;
+  bool drained = false;  // the kernel had no more when this batch was fetched
+};
+
+void Channel::Batch::Packet::take(const mmsghdr& message) {
+  len = message.msg_len;
+  fds = {};
+  std::size_t num_fds = 0;
+  msghdr header = message.msg_hdr;
+  for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr;
+       each = CMSG_NXTHDR(&header, each)) {
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    const std::size_t fd_bytes = each->cmsg_len - CMSG_LEN(0);
+    for (std::size_t at = 0; at + sizeof(int) <= fd_bytes; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(each) + at, sizeof fd);
+      UniqueFd owned(fd);
+      if (num_fds < kDescriptorsMax) {
+        fds[num_fds] = std::move(owned);
+      }
+      ++num_fds;
+    }
+  }
+  surplus = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || num_fds > kDescriptorsMax;
+}
+
+Channel::Channel(UniqueFd fd) : fd_(std::move(fd)) {}
+Channel::~Channel() = default;
+Channel::Channel(Channel&&) noexcept = default;
+Channel& Channel::operator=(Channel&&) noexcept = default;
 
 Result<std::array<UniqueFd, 2>> socket_pair() {
   int fds[2];
@@ -110,62 +179,78 @@ Status Channel::on_writable() {
   return {};
 }
 
-Result<Received> Channel::receive() {
-  // The buffer keeps its size; only what the last message filled is wiped.
-  wipe(MutBytes(buffer_).first(used_));
-  used_ = 0;
-  buffer_.resize(kMessageBytesMax);
-  iovec iov{buffer_.data(), buffer_.size()};
-  // One more than is allowed, so that surplus is seen here; anything beyond is MSG_CTRUNC.
-  alignas(cmsghdr) char control[CMSG_SPACE((kDescriptorsMax + 1) * sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t n;
-  do {
-    n = recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
+bool Channel::has_fetched() const { return batch_ != nullptr && batch_->next < batch_->count; }
 
-  Received received;
+// fetch asks for as many packets as there are, up to a batch: one system call where a loop until
+// EAGAIN makes two at least.
+Status Channel::fetch() {
+  if (batch_ == nullptr) {
+    batch_ = std::make_unique<Batch>();
+  }
+  Batch& batch = *batch_;
+  batch.next = batch.count = 0;
+  batch.drained = false;
+  std::array<mmsghdr, kBatchMax> headers{};
+  std::array<iovec, kBatchMax> iov{};
+  for (std::size_t i = 0; i < kBatchMax; ++i) {
+    iov[i] = {batch.memory(i), kMessageBytesMax};
+    msghdr& header = headers[i].msg_hdr;
+    header.msg_iov = &iov[i];
+    header.msg_iovlen = 1;
+    header.msg_control = batch.control[i].data();
+    header.msg_controllen = batch.control[i].size();
+  }
+  int n = 0;
+  do {
+    n = recvmmsg(fd_.get(), headers.data(), kBatchMax, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, nullptr);
+  } while (n < 0 && errno == EINTR);
   if (n < 0) {
     if (errno == EAGAIN) {
-      return received;
+      return {};
     }
-    if (errno == ECONNRESET) {
-      received.state = Received::State::kClosed;
-      return received;
+    if (errno == ECONNRESET) {  // as its end: a packet of no bytes
+      batch.packets[0] = {};
+      batch.count = 1;
+      return {};
     }
     return fail(ErrorCode::kIo, "cannot receive from the other process", errno);
   }
-  std::size_t count = 0;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-       header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
-      continue;
+  batch.count = static_cast<std::size_t>(n);
+  batch.drained = batch.count < kBatchMax;
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    batch.packets[i].take(headers[i]);
+  }
+  return {};
+}
+
+Result<Received> Channel::receive() {
+  if (batch_ != nullptr) {
+    batch_->wipe_last();
+  }
+  Received received;
+  if (!has_fetched()) {
+    if (batch_ != nullptr && batch_->drained) {
+      batch_->drained = false;
+      return received;
     }
-    const std::size_t bytes = header->cmsg_len - CMSG_LEN(0);
-    for (std::size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
-      UniqueFd owned(fd);
-      if (count < kDescriptorsMax) {
-        received.fds[count] = std::move(owned);
-      }
-      ++count;
+    BASTION_TRY(fetch());
+    if (!has_fetched()) {
+      return received;
     }
   }
-  used_ = static_cast<std::size_t>(n);
-  if (n == 0) {
+  Batch::Packet& packet = batch_->packets[batch_->next];
+  const std::uint8_t* memory = batch_->memory(batch_->next++);
+  received.fds = std::move(packet.fds);
+  if (packet.len == 0) {
     received.state = Received::State::kClosed;
     return received;
   }
-  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || count > kDescriptorsMax) {
+  if (packet.surplus) {
     return fail(ErrorCode::kMalformed,
-                "a message between processes is too long or carries too many descriptors", n);
+                "a message between processes is too long or carries too many descriptors",
+                static_cast<std::int64_t>(packet.len));
   }
-  received.body = ByteView(buffer_).first(used_);
+  received.body = {memory, packet.len};
   auto header = decode_header(received.body);
   if (!header) {
     return std::unexpected(header.error());

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -37,10 +38,10 @@ struct Received {
 /// `wants_writable()`.
 class Channel {
  public:
-  explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
-  ~Channel() = default;
-  Channel(Channel&&) = default;
-  Channel& operator=(Channel&&) = default;
+  explicit Channel(UniqueFd fd);
+  ~Channel();
+  Channel(Channel&&) noexcept;
+  Channel& operator=(Channel&&) noexcept;
 
   int fd() const { return fd_.get(); }
 
@@ -59,22 +60,25 @@ class Channel {
   std::size_t queued_descriptors() const { return queued_descriptors_; }
 
   /// receive takes one packet. kClosed: the peer has closed its end. Errors: kMalformed (not one of
-  /// our messages, too long, too many descriptors), kIo.
+  /// our messages, too long, too many descriptors), kIo. Packets are fetched several at a time, so
+  /// whoever stops before kNothing asks has_fetched: poll says nothing of what lies here.
   Result<Received> receive();
+  bool has_fetched() const;
 
  private:
   struct Queued {
     SecretBytes packet;
     std::vector<UniqueFd> fds;
   };
+  struct Batch;
   Status transmit(ByteView packet, std::span<const int> fds, bool& would_block);
+  Status fetch();
 
   UniqueFd fd_;
   std::deque<Queued> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t queued_descriptors_ = 0;
-  SecretBytes buffer_;     // of the last message received
-  std::size_t used_ = 0;
+  std::unique_ptr<Batch> batch_;  // from the first receive on
 };
 
 }  // namespace bastion::daemon::ipc

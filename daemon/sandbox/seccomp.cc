@@ -181,7 +181,7 @@ void allow_threads(Filter& filter, bool allowed) {
 void add_parser_rules(Filter& filter) {
   for (const int fd : {kSupervisorFd, kWardenFd}) {
     filter.allow("sendmsg", {low_is(0, fd), low_is(2, kSendFlags)});
-    filter.allow("recvmsg", {low_is(0, fd), low_is(2, kReceiveFlags)});
+    filter.allow("recvmmsg", {low_is(0, fd), low_is(3, kReceiveFlags)});
   }
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     filter.allow("write", {low_is(0, fd)});
@@ -200,7 +200,7 @@ void add_parser_rules(Filter& filter) {
 
 void add_warden_rules(Filter& filter) {
   filter.allow("sendmsg", {low_is(2, kSendFlags)});
-  filter.allow("recvmsg", {low_is(2, kReceiveFlags)});
+  filter.allow("recvmmsg", {low_is(3, kReceiveFlags)});
   for (const int domain : {AF_INET, AF_INET6}) {
     for (const int type : {int{SOCK_STREAM}, SOCK_STREAM | SOCK_CLOEXEC}) {
       for (const int protocol : {0, int{IPPROTO_TCP}}) {

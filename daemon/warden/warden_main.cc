@@ -189,7 +189,7 @@ void WardenProcess::on_completion(const Completion& completion) {
 }
 
 void WardenProcess::on_supervisor() {
-  for (int i = 0; i < kMessagesPerTurn; ++i) {
+  for (int i = 0; i < kMessagesPerTurn || supervisor_.has_fetched(); ++i) {
     auto received = supervisor_.receive();
     if (!received || received->state == ipc::Received::State::kClosed) {
       return lose_supervisor();
@@ -276,7 +276,7 @@ void WardenProcess::on_supervisor_message(ipc::Received& received) {
 void WardenProcess::on_peer_readable(std::uint32_t slot) {
   const PeerId peer = links_[slot].peer;
   const std::uint32_t generation = links_[slot].generation;
-  for (int i = 0; i < kMessagesPerTurn; ++i) {
+  for (int i = 0; i < kMessagesPerTurn || links_[slot].channel->has_fetched(); ++i) {
     auto received = links_[slot].channel->receive();
     if (!received) {
       end_peer(peer, received.error().text);

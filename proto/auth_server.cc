@@ -18,8 +18,8 @@ bool blob_type_fits(const crypto::SignatureAlgorithm& algorithm, ByteView key_bl
 
 }  // namespace
 
-AuthServer::AuthServer(AuthServerOptions options, PacketSink& sink)
-    : options_(std::move(options)), sink_(sink), methods_left_(options_.methods) {}
+AuthServer::AuthServer(std::shared_ptr<const AuthServerOptions> options, PacketSink& sink)
+    : options_(std::move(options)), sink_(sink), methods_left_(options_->methods) {}
 
 std::unexpected<Error> AuthServer::broken(ErrorCode code, std::string_view text,
                                           std::int64_t detail) {
@@ -58,7 +58,7 @@ Result<AuthStep> AuthServer::on_service_request(ByteView payload) {
     return fail(ErrorCode::kUnsupported, "service not available");
   }
   // Some clients (paramiko) ask anew before each attempt: as often as there are attempts.
-  if (service_requests_ > options_.failures + options_.key_offers) {
+  if (service_requests_ > options_->failures + options_->key_offers) {
     return fail(ErrorCode::kLimit, "Too many service requests");
   }
   ++service_requests_;
@@ -94,7 +94,7 @@ Result<AuthStep> AuthServer::on_publickey(const UserauthRequest& request, bool h
     return std::unexpected(parsed.error());
   }
   const bool is_query = !parsed->signature.has_value();
-  if (is_query && key_offers_++ >= options_.key_offers) {
+  if (is_query && key_offers_++ >= options_->key_offers) {
     return fail(ErrorCode::kLimit,
                 "Too many keys offered; with IdentitiesOnly=yes only the right one is");
   }
@@ -127,7 +127,7 @@ Result<AuthStep> AuthServer::on_publickey(const UserauthRequest& request, bool h
 }
 
 bool AuthServer::is_accepted(const PublicKeyRequest& request) const {
-  const auto& accepted = options_.algorithms;
+  const auto& accepted = options_->algorithms;
   if (std::ranges::find(accepted, request.algorithm) == accepted.end()) {
     return false;
   }
@@ -149,15 +149,15 @@ Status AuthServer::note_user(std::string_view user) {
     return {};
   }
   ++user_changes_;
-  methods_left_ = options_.methods;
-  if (++failures_ >= options_.failures) {
+  methods_left_ = options_->methods;
+  if (++failures_ >= options_->failures) {
     return fail(ErrorCode::kLimit, "Too many authentication failures");
   }
   return {};
 }
 
 Status AuthServer::refuse() {
-  if (++failures_ >= options_.failures) {
+  if (++failures_ >= options_->failures) {
     return broken(ErrorCode::kLimit, "Too many authentication failures");
   }
   sink_.send(encode_userauth_failure({methods_left_, false}));

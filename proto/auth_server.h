@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -71,7 +73,9 @@ struct AuthStep {
 class AuthServer {
  public:
   /// `sink` outlives the machine.
-  AuthServer(AuthServerOptions options, PacketSink& sink);
+  AuthServer(std::shared_ptr<const AuthServerOptions> options, PacketSink& sink);
+  AuthServer(AuthServerOptions options, PacketSink& sink)
+      : AuthServer(std::make_shared<const AuthServerOptions>(std::move(options)), sink) {}
 
   /// on_message takes one payload, which may be reused when it returns.
   Result<AuthStep> on_message(ByteView payload);
@@ -130,7 +134,7 @@ class AuthServer {
   Status refuse();
   std::unexpected<Error> broken(ErrorCode code, std::string_view text, std::int64_t detail = 0);
 
-  AuthServerOptions options_;
+  std::shared_ptr<const AuthServerOptions> options_;
   PacketSink& sink_;
   State state_ = State::kExpectService;
   std::string methods_left_;

@@ -13,6 +13,7 @@ namespace {
 template <typename Names>
 std::string join(const Names& names) {
   std::string joined;
+  joined.reserve(512);
   for (const auto& name : names) {
     if (!joined.empty()) {
       joined += ',';

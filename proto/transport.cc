@@ -66,7 +66,12 @@ Result<Step> Transport::next(MutBytes in, MonoTime now) {
     }
   }
   force_rekey();
+  std::size_t quiet = 0;
   while (kex_ == nullptr || kex_->blocked == Kex::Blocked::kNo) {
+    if (quiet++ == kQuietPacketsMax) {
+      step.kind = StepKind::kConsumed;
+      return step;
+    }
     const auto packet = reader_.read(in.subspan(step.consumed));
     BASTION_TRY(packet);
     if (packet->need_bytes != 0) {

@@ -72,6 +72,7 @@ enum class StepKind : std::uint8_t {
   kKeysChanged,           // a key exchange is complete in both directions, the first or a later one
   kDisconnected,          // the peer said DISCONNECT: see disconnect_reason() and _text()
   kWaiting,               // one of the provide_ calls is outstanding; nothing was consumed
+  kConsumed,              // packets that concern only the transport were taken: call again
 };
 
 /// Step is what `next` made of the bytes.
@@ -97,7 +98,7 @@ struct TransportCounters {
   std::uint64_t bytes_in = 0;  // wire bytes of whole packets
   std::uint64_t packets_in = 0;
   std::uint64_t packets_out = 0;
-  std::uint64_t bytes_relayed = 0;  // payload bytes that came by send_in_place
+  std::uint64_t bytes_relayed = 0;  // payload bytes that came by send_in_place or count_relayed
   std::uint64_t bytes_copied = 0;   // payload bytes moved by memcpy: by send, or to wait for keys
 };
 
@@ -121,6 +122,9 @@ struct TransportCounters {
 /// (PONG, UNIMPLEMENTED, replies) has not left, that is while queued_bytes() is over its bound;
 /// `next` itself adds at most as many bytes as it consumes, a constant apart. Only in a key
 /// exchange, when a leg is always read, does the transport bound PONGs itself (kLimit).
+///
+/// One call takes at most kQuietPacketsMax packets that are no Step (IGNORE, PING, …) before it
+/// returns kConsumed, so that an owner can bound what it does for one peer in a row.
 ///
 /// Every error of `next` and check_deadlines is final. Nothing here allocates for a packet outside
 /// of a key exchange, beyond chunks of the pool.
@@ -214,8 +218,12 @@ class Transport final : public PacketSink {
   const PeerExtensions& peer() const { return peer_; }
   std::uint64_t num_exchanges() const { return num_exchanges_; }
   const TransportCounters& counters() const { return counters_; }
-  /// count_copied adds what the owner copied of this leg's input (incomplete packets).
+  /// count_copied adds what the owner copied of this leg's input (incomplete packets), and
+  /// count_relayed what it passed on without another transport (direct-tcpip).
   void count_copied(std::size_t bytes) { counters_.bytes_copied += bytes; }
+  void count_relayed(std::size_t bytes) { counters_.bytes_relayed += bytes; }
+
+  static constexpr std::size_t kQuietPacketsMax = 32;
 
   /// After kDisconnected. The text is the peer's: at most 1 KiB of it is kept, unescaped.
   std::uint32_t disconnect_reason() const { return disconnect_reason_; }

@@ -194,11 +194,7 @@ void Gate::open(ipc::ConnectionId id, UniqueFd socket) {
                                                token(kWrite, slot));
   connection.transport =
       std::make_unique<proto::Transport>(options_, pool_, crypto::system_random());
-  proto::AuthServerOptions auth;
-  auth.failures = settings_->auth_failures;
-  auth.key_offers = settings_->key_offers;
-  auth.algorithms = settings_->public_key_algorithms;
-  connection.auth.emplace(std::move(auth), *connection.transport);
+  connection.auth.emplace(auth_options_, *connection.transport);
 
   const MonoTime now = mono_now();
   const std::int64_t limit_ms = std::min(settings_->first_factor_ms, settings_->login_grace_ms);
@@ -301,6 +297,8 @@ bool Gate::step(std::uint32_t slot) {
       close(slot, "the user disconnected: " +
                       escaped(connection.transport->disconnect_text(), 128));
       return false;
+    case proto::StepKind::kConsumed:
+      break;
     case proto::StepKind::kWaiting:
     case proto::StepKind::kNeedHostVerification:
       more = false;
@@ -367,6 +365,11 @@ void Gate::on_warden_message(ipc::Received& received) {
     if (auto settings = ipc::decode<ipc::Settings>(received.body)) {
       settings_ = std::make_shared<const ipc::Settings>(std::move(*settings));
       options_ = server_options(*settings_);
+      proto::AuthServerOptions auth;
+      auth.failures = settings_->auth_failures;
+      auth.key_offers = settings_->key_offers;
+      auth.algorithms = settings_->public_key_algorithms;
+      auth_options_ = std::make_shared<const proto::AuthServerOptions>(std::move(auth));
       context_.log.set_level(settings_->log_level);
       take_pending();
     }

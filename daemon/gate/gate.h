@@ -102,6 +102,7 @@ class Gate {
   ipc::Channel warden_;
   std::shared_ptr<const ipc::Settings> settings_;
   std::shared_ptr<const proto::TransportOptions> options_;
+  std::shared_ptr<const proto::AuthServerOptions> auth_options_;
   std::deque<ipc::Cookie> cookies_;
   std::deque<std::pair<ipc::ConnectionId, UniqueFd>> pending_;  // settings or a cookie are missing
   std::vector<Slot> slots_;

@@ -44,6 +44,7 @@ std::string_view type_name(Type type) {
     case Type::kAskListing: return "AskListing";
     case Type::kSessionEvent: return "SessionEvent";
     case Type::kSessionStats: return "SessionStats";
+    case Type::kWorkerStats: return "WorkerStats";
     case Type::kSessionEnded: return "SessionEnded";
     case Type::kResolve: return "Resolve";
     case Type::kResolved: return "Resolved";

@@ -81,6 +81,7 @@ enum class Type : std::uint8_t {
   kSessionEvent = 75,
   kSessionStats = 76,
   kSessionEnded = 77,
+  kWorkerStats = 78,
   // warden → resolver, resolver → warden
   kResolve = 80,
   kResolved = 81,
@@ -349,6 +350,7 @@ struct TargetConnected {  // + the target's socket
   std::vector<std::string> host_key_algorithms;  // those on record for this target first
   std::vector<std::string> legacy;               // the target's `legacy:` names
   void fields(auto& f) { f(host_key_algorithms); f(legacy); }
+  friend bool operator==(const TargetConnected&, const TargetConnected&) = default;
 };
 struct TargetFailed {
   static constexpr Type kType = Type::kTargetFailed;
@@ -427,6 +429,20 @@ struct SessionStats {
   std::uint64_t bytes_up = 0, bytes_down = 0;  // channel data from the user, to the user
   std::string channels;                        // "shell, sftp"
   void fields(auto& f) { f(bytes_up); f(bytes_down); f(channels); }
+};
+/// WorkerStats is about all of a worker's sessions together, since it started.
+struct WorkerStats {
+  static constexpr Type kType = Type::kWorkerStats;
+  std::uint64_t bytes_relayed = 0;          // payload bytes that went on from leg to leg
+  std::uint64_t bytes_copied = 0;           // … and those that a memcpy moved on their way
+  std::uint64_t packets = 0;                // that were opened
+  std::uint64_t turns = 0;                  // of the worker's loop
+  std::uint64_t turns_put_off = 0;          // in which a leg had more packets than its share
+  std::uint64_t packets_per_turn_max = 0;   // of one leg
+  void fields(auto& f) {
+    f(bytes_relayed); f(bytes_copied); f(packets); f(turns); f(turns_put_off);
+    f(packets_per_turn_max);
+  }
 };
 struct SessionEnded {
   static constexpr Type kType = Type::kSessionEnded;

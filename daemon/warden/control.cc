@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "daemon/warden/warden.h"
@@ -72,6 +74,22 @@ std::string Warden::control(const ipc::ControlRequest& request) {
     Json status = {{"sessions", {{"total", routed + menu}, {"routed", routed}, {"menu", menu}}},
                    {"logins", {{"ok", logins_ok_}, {"refused", logins_refused_}}},
                    {"uptime_s", (io_.now().ns - started_at_.ns) / kNsPerSecond}};
+    ipc::WorkerStats relay;
+    for (const auto& [id, peer] : peers_) {
+      relay.bytes_relayed += peer.stats.bytes_relayed;
+      relay.bytes_copied += peer.stats.bytes_copied;
+      relay.packets += peer.stats.packets;
+      relay.turns += peer.stats.turns;
+      relay.turns_put_off += peer.stats.turns_put_off;
+      relay.packets_per_turn_max =
+          std::max(relay.packets_per_turn_max, peer.stats.packets_per_turn_max);
+    }
+    status["relay"] = {{"bytes_relayed", relay.bytes_relayed},
+                       {"bytes_copied", relay.bytes_copied},
+                       {"packets", relay.packets},
+                       {"turns", relay.turns},
+                       {"turns_put_off", relay.turns_put_off},
+                       {"packets_per_turn_max", relay.packets_per_turn_max}};
     if (active_ != nullptr) {
       status["policy"] = {{"hash", active_->policy().id()},
                           {"loaded_at", active_->loaded_at},

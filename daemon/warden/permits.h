@@ -49,6 +49,7 @@ inline constexpr Permit kPermits[] = {
     {ipc::Type::kSessionEvent, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
     {ipc::Type::kSessionStats, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
     {ipc::Type::kSessionEnded, ipc::Role::kWorker, true, SessionState::kAdopted, 1},
+    {ipc::Type::kWorkerStats, ipc::Role::kWorker, false, SessionState::kFree, 0},
     {ipc::Type::kResolved, ipc::Role::kResolver, false, SessionState::kFree, 0},
     {ipc::Type::kConfiguration, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kAddPeer, ipc::Role::kSupervisor, false, SessionState::kFree, 0},

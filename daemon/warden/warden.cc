@@ -68,7 +68,7 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
 }
 
 void Warden::add_peer(PeerId peer, std::uint32_t pid) {
-  peers_[peer] = Peer{.pid = pid, .cookies = {}, .num_sessions = 0, .num_dials = 0};
+  peers_[peer] = Peer{.pid = pid, .cookies = {}, .num_sessions = 0, .num_dials = 0, .stats = {}};
   if (active_ != nullptr && peer.role != ipc::Role::kResolver) {
     send(peer, 0, active_->settings);
   }
@@ -175,6 +175,9 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
     case Type::kSessionStats:
       return handle<ipc::SessionStats>(
           caller, body, [&](ipc::SessionStats m) { on_session_stats(*session, std::move(m)); });
+    case Type::kWorkerStats:
+      return handle<ipc::WorkerStats>(
+          caller, body, [&](const ipc::WorkerStats& m) { peers_[caller.peer].stats = m; });
     case Type::kSessionEnded:
       return handle<ipc::SessionEnded>(
           caller, body, [&](const ipc::SessionEnded& m) { on_session_ended(caller, *session, m); });

@@ -64,6 +64,7 @@ class Warden {
     CookiePool cookies;
     std::size_t num_sessions = 0;
     std::size_t num_dials = 0;  // a worker's; those of a gate's sessions are in its sessions' share
+    ipc::WorkerStats stats;  // a worker's last
   };
   struct Caller {  // of one message
     PeerId peer;

@@ -13,6 +13,10 @@ namespace {
 /// What is said at the end leaves within this time, or not at all.
 constexpr std::int64_t kEndMsMax = 3'000;
 constexpr std::int64_t kLeastTimerNs = 10 * kNsPerMs;
+/// Packets of one leg that are taken in one turn of the loop, so that a flood of small ones delays
+/// nobody's keystroke by more than a fraction of a millisecond. A turn's full-size packets are fewer:
+/// a receive is one slab.
+constexpr std::uint64_t kPacketsPerTurn = 256;
 /// A leg that makes us answer more than it reads is not read: twice what relaying may queue.
 constexpr std::size_t kOwnAnswersMax = 2 * limits::kSendQueueBytesMax;
 /// A leg in key exchange is read on, since its KEXINIT may lie behind data, until so much of that
@@ -151,11 +155,51 @@ bool WorkerSession::may_take(proto::Leg which) const {
 }
 
 void WorkerSession::advance(proto::Leg which) {
-  while (may_take(which) && step(which)) {
+  SessionLeg& from = leg(which);
+  from.put_off = false;
+  while (may_take(which) && within_share(which) && step(which)) {
   }
   flush_batches();
-  if (leg(which).stream != nullptr && !leg(which).stream->in().empty() && !may_take(which)) {
-    leg(which).stream->in().park();
+  if (from.stream != nullptr && !from.stream->in().empty() && !may_take(which)) {
+    from.put_off = false;
+    from.stream->in().park();
+    from.transport->count_copied(from.stream->in().take_copied());
+  }
+}
+
+// within_share: what is left over waits where it lies for the next turn, which the others begin.
+bool WorkerSession::within_share(proto::Leg which) {
+  SessionLeg& from = leg(which);
+  const std::uint64_t packets = from.transport->counters().packets_in;
+  if (from.turn != worker_.turn()) {
+    from.turn = worker_.turn();
+    from.turn_packets = packets;
+  }
+  ipc::WorkerStats& stats = worker_.stats();
+  const std::uint64_t taken = packets - from.turn_packets;
+  stats.packets_per_turn_max = std::max(stats.packets_per_turn_max, taken);
+  if (taken < kPacketsPerTurn) {
+    return true;
+  }
+  from.put_off = true;
+  if (from.put_off_turn != worker_.turn()) {
+    from.put_off_turn = worker_.turn();
+    ++stats.turns_put_off;
+    worker_.again(*this);
+  }
+  return false;
+}
+
+void WorkerSession::count_relayed() {
+  ipc::WorkerStats& stats = worker_.stats();
+  for (SessionLeg& each : legs_) {
+    if (each.transport != nullptr) {
+      const proto::TransportCounters now = each.transport->counters();
+      stats.bytes_relayed += now.bytes_relayed - each.told.bytes_relayed;
+      stats.bytes_copied += now.bytes_copied - each.told.bytes_copied;
+      stats.packets += now.packets_in - each.told.packets_in;
+      each.told = now;
+    }
   }
 }
 
@@ -203,6 +247,8 @@ bool WorkerSession::step(proto::Leg which) {
     case proto::StepKind::kDisconnected:
       leg_gone(which, "disconnected: " + escaped(from.transport->disconnect_text(), 200));
       return false;
+    case proto::StepKind::kConsumed:
+      break;
     case proto::StepKind::kWaiting:
       return false;
   }
@@ -362,7 +408,7 @@ void WorkerSession::after_work() {
     if (each.transport != nullptr) {
       each.stream->arm_write(each.transport->output());
     }
-    if (may_take(which) && !each.awaiting) {
+    if (may_take(which) && !each.awaiting && !each.put_off) {
       each.stream->arm_receive();
     }
     if (each.flushing && each.transport->output().empty() && !each.stream->writing()) {

@@ -30,6 +30,11 @@ struct SessionLeg {
   bool awaiting = false;         // the warden's answer; nothing is received until it is there
   bool flushing = false;         // a DISCONNECT is on its way out; nothing is read any more
   bool exchange_timed = false;   // the timer knows of the key exchange that is under way
+  bool put_off = false;          // its share of the turn is used up, and more packets lie there
+  std::uint64_t turn = 0;        // in which `turn_packets` were taken
+  std::uint64_t turn_packets = 0;
+  std::uint64_t put_off_turn = 0;
+  proto::TransportCounters told;  // what count_relayed has added to the worker's
 
   bool live() const { return stream != nullptr && !stream->closing() && !flushing; }
   bool in_key_exchange() const { return transport != nullptr && transport->in_key_exchange(); }
@@ -64,6 +69,10 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void on_tunnel_written(std::uint32_t tunnel_slot, const Completion& completion);
   void rearm(Token token);
   void on_timer();
+  /// go_on is the turn after one in which a leg's share was used up.
+  void go_on() { after_work(); }
+  /// count_relayed adds what came since the last call to Worker::stats.
+  void count_relayed();
 
   void on_target_connected(const ipc::TargetConnected& message, UniqueFd socket);
   void on_target_failed(const ipc::TargetFailed& message);
@@ -85,6 +94,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void make_stream(proto::Leg which, UniqueFd socket);
   void advance(proto::Leg which);
   bool may_take(proto::Leg which) const;
+  bool within_share(proto::Leg which);
   bool step(proto::Leg which);
   bool on_payload(proto::Leg which, const proto::Payload& payload);
   Status on_channel_message(proto::Leg which, const proto::Payload& payload);

@@ -106,10 +106,12 @@ void WorkerSession::flush_batches() {
 // once is copied, so that one slow target does not hold the memory that all share.
 void WorkerSession::flush_batch(Tunnel& tunnel) {
   std::size_t taken = 0;
+  down().transport->count_relayed(tunnel.batch_bytes());
   if (tunnel.out.empty() && !tunnel.stream->writing()) {
     const ssize_t n = pwritev2(tunnel.stream->fd(), tunnel.batch.data(),
                                static_cast<int>(tunnel.batch.size()), -1, RWF_NOWAIT);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    // Before Linux 6.4 sockets know no RWF_NOWAIT: all of it is copied then, and the ring writes it.
+    if (n < 0 && errno != EAGAIN && errno != EINTR && errno != EOPNOTSUPP) {
       tunnel.batch.clear();
       return close_tunnel(tunnel);
     }
@@ -201,6 +203,7 @@ void WorkerSession::feed_user(Tunnel& tunnel) {
   }
   if (!in.empty()) {
     in.park();
+    down().transport->count_copied(in.take_copied());
     return;
   }
   in.settle();

@@ -22,7 +22,7 @@ void WorkerSession::on_target_connected(const ipc::TargetConnected& message, Uni
   state_ = State::kHandshake;
   handshake_deadline_ = after(worker_.now(), std::int64_t{settings_->handshake_ms} * kNsPerMs);
   make_stream(proto::Leg::kUpstream, std::move(socket));
-  up().transport = std::make_unique<proto::Transport>(client_options(*settings_, message),
+  up().transport = std::make_unique<proto::Transport>(worker_.options_for(settings_, message),
                                                       worker_.pool(), crypto::system_random());
   up().transport->start(std::nullopt, worker_.now());
   update_timer();

@@ -13,6 +13,9 @@ namespace {
 constexpr std::uint32_t kSlabs = 16;
 constexpr std::uint32_t kSlabBytes = 1024 * 1024;
 constexpr std::int64_t kStatsNs = kNsPerSecond;
+/// One-way messages leave together: this late at most, or so many at once.
+constexpr std::int64_t kTellNs = 10 * kNsPerMs;
+constexpr std::size_t kToldMax = 64;
 
 }  // namespace
 
@@ -54,14 +57,17 @@ int Worker::run() {
   ring_->poll_in(warden_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kWarden)});
   std::array<Completion, 256> completions;
   while (running_) {
-    const std::size_t n = ring_->wait(timers_.next_deadline(), completions);
+    const MonoTime deadline = again_.empty() ? timers_.next_deadline() : MonoTime{};
+    const std::size_t n = ring_->wait(deadline, completions);
     now_ = mono_now();
+    ++stats_.turns;
     for (std::size_t i = 0; i < n; ++i) {
       on_completion(completions[i]);
     }
     while (const std::optional<Token> expired = timers_.pop_expired(now_)) {
       on_timer(*expired);
     }
+    go_on();
     bury();
     rearm_starved();
   }
@@ -130,6 +136,27 @@ void Worker::on_completion(const Completion& completion) {
   }
 }
 
+void Worker::told_later() {
+  if (told_.size() >= kToldMax) {
+    return flush_told();
+  }
+  if (!timers_.active(tell_timer_)) {
+    tell_timer_ = timers_.set(after(now_, kTellNs),
+                              {.kind = static_cast<std::uint8_t>(TokenKind::kTellTimer)});
+  }
+}
+
+void Worker::flush_told() {
+  timers_.cancel(tell_timer_);
+  for (SecretBytes& packet : told_) {
+    if (!warden_.send_packet(std::move(packet))) {
+      running_ = false;
+    }
+  }
+  told_.clear();
+  arm_warden_write();
+}
+
 void Worker::arm_warden_write() {
   if (warden_.wants_writable() && !warden_write_armed_) {
     warden_write_armed_ = true;
@@ -158,6 +185,7 @@ void Worker::on_warden_message(ipc::Received& received) {
       if (auto settings = ipc::decode<ipc::Settings>(received.body)) {
         settings_ = std::make_shared<const ipc::Settings>(std::move(*settings));
         server_options_ = server_options(*settings_);
+        target_options_.clear();
         context_.log.set_level(settings_->log_level);
       }
       return;
@@ -227,9 +255,28 @@ void Worker::adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socke
   }
 }
 
+std::shared_ptr<const proto::TransportOptions> Worker::options_for(
+    const std::shared_ptr<const ipc::Settings>& settings, const ipc::TargetConnected& target) {
+  auto found = std::ranges::find_if(target_options_, [&](const TargetOptions& made) {
+    return made.settings == settings && made.target == target;
+  });
+  if (found == target_options_.end()) {
+    if (target_options_.size() == kTargetOptionsMax) {
+      target_options_.pop_back();
+    }
+    target_options_.push_back({settings, target, client_options(*settings, target)});
+    found = std::prev(target_options_.end());
+  }
+  std::rotate(target_options_.begin(), found, std::next(found));
+  return target_options_.front().options;
+}
+
 void Worker::on_timer(Token token) {
   if (static_cast<TokenKind>(token.kind) == TokenKind::kStatsTimer) {
     return send_stats();
+  }
+  if (static_cast<TokenKind>(token.kind) == TokenKind::kTellTimer) {
+    return flush_told();
   }
   if (WorkerSession* session = find({token.index, token.generation})) {
     session->on_timer();
@@ -256,6 +303,24 @@ void Worker::send_stats() {
     if (session != nullptr && session->changed_flag) {
       session->changed_flag = false;
       tell(*session, session->stats());
+      session->count_relayed();
+    }
+  }
+  flush_told();
+  transmit({}, stats_);
+}
+
+void Worker::again(WorkerSession& session) {
+  again_.push_back({session.slot(), slots_[session.slot()].generation});
+}
+
+// go_on serves the connections that had more packets than one turn's share, behind all others.
+void Worker::go_on() {
+  std::vector<Place> places;
+  places.swap(again_);
+  for (const Place& place : places) {
+    if (WorkerSession* session = find(place)) {
+      session->go_on();
     }
   }
 }
@@ -274,13 +339,17 @@ void Worker::bury() {
     const ipc::SessionStats stats = session.stats();
     // The warden need not answer for a session that is gone.
     std::erase_if(waiting_, [slot](const auto& asked) { return asked.second.slot == slot; });
+    session.count_relayed();
     tell(session, ipc::SessionEnded{session.end_reason(), stats.bytes_up, stats.bytes_down});
     by_id_.erase(session.id());
     slots_[slot].session.reset();
     ++slots_[slot].generation;
     free_.push_back(slot);
   }
-  dead_.clear();
+  if (!dead_.empty()) {
+    dead_.clear();
+    flush_told();
+  }
 }
 
 void Worker::rearm_starved() {

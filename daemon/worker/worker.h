@@ -27,6 +27,7 @@ enum class TokenKind : std::uint8_t {
   kTunnelWrite,
   kSessionTimer,
   kStatsTimer,
+  kTellTimer,
 };
 
 /// Worker is the event loop of one worker process: its ring, its timers, its table of sessions and
@@ -45,6 +46,10 @@ class Worker {
   MonoTime now() const { return now_; }
   Token session_token(TokenKind kind, std::uint32_t slot) const;
 
+  /// options_for gives client_options, made once for each kind of target.
+  std::shared_ptr<const proto::TransportOptions> options_for(
+      const std::shared_ptr<const ipc::Settings>& settings, const ipc::TargetConnected& target);
+
   /// add_tunnel gives a tunnel's socket a place in the table of tokens; remove_tunnel frees it.
   std::uint32_t add_tunnel(std::uint32_t session_slot);
   Token tunnel_token(TokenKind kind, std::uint32_t tunnel_slot) const;
@@ -57,13 +62,16 @@ class Worker {
     const std::uint32_t request = next_request_++;
     next_request_ += next_request_ == 0 ? 1 : 0;
     waiting_[request] = {session.slot(), slots_[session.slot()].generation};
+    flush_told();
     transmit({.request = request, .session = session.id()}, message);
     return request;
   }
-  /// tell sends a one-way message.
+  /// tell sends a one-way message: with the next question, or within kTellNs, so that the warden
+  /// wakes once for several.
   template <typename Message>
   void tell(WorkerSession& session, const Message& message) {
-    transmit({.session = session.id()}, message);
+    told_.push_back(ipc::encode(ipc::Header{.session = session.id()}, message));
+    told_later();
   }
   /// starved: the ring had no slab for this receive; it is armed again when one came back.
   void starved(Token token) { starved_.push_back(token); }
@@ -71,6 +79,11 @@ class Worker {
   void changed(WorkerSession& session);
   /// ended: the session has no operation in flight any more and can go.
   void ended(WorkerSession& session);
+  /// turn numbers the turns of the loop; again has WorkerSession::go_on called in the next one, for
+  /// which the loop does not wait.
+  std::uint64_t turn() const { return stats_.turns; }
+  void again(WorkerSession& session);
+  ipc::WorkerStats& stats() { return stats_; }
 
  private:
   struct Slot {
@@ -94,6 +107,8 @@ class Worker {
     }
     arm_warden_write();
   }
+  void told_later();
+  void flush_told();
   void arm_warden_write();
   void on_completion(const Completion& completion);
   void on_warden();
@@ -102,6 +117,7 @@ class Worker {
   void on_timer(Token token);
   void send_stats();
   void rearm_starved();
+  void go_on();
   void bury();
   WorkerSession* find(Place place);
   WorkerSession* find_tunnel(Token token);
@@ -115,15 +131,26 @@ class Worker {
   ipc::Channel warden_;
   std::shared_ptr<const ipc::Settings> settings_;
   std::shared_ptr<const proto::TransportOptions> server_options_;
+  struct TargetOptions {
+    std::shared_ptr<const ipc::Settings> settings;
+    ipc::TargetConnected target;
+    std::shared_ptr<const proto::TransportOptions> options;
+  };
+  static constexpr std::size_t kTargetOptionsMax = 16;
+  std::vector<TargetOptions> target_options_;  // the last used first
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   std::vector<TunnelSlot> tunnels_;
   std::vector<std::uint32_t> free_tunnels_;
   std::unordered_map<ipc::SessionId, std::uint32_t> by_id_;
   std::unordered_map<std::uint32_t, Place> waiting_;  // request → session
+  std::vector<SecretBytes> told_;  // one-way messages that wait for company
+  Timers::Handle tell_timer_;
   std::vector<Token> starved_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> dead_;
+  std::vector<Place> again_;
+  ipc::WorkerStats stats_;
   MonoTime now_;
   std::uint32_t next_request_ = 1;
   bool stats_armed_ = false;

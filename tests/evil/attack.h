@@ -29,8 +29,8 @@ inline constexpr std::array kTypes = {
     daemon::ipc::Type::kTargetVerify,    daemon::ipc::Type::kTargetSign,
     daemon::ipc::Type::kOpenTunnel,      daemon::ipc::Type::kAskListing,
     daemon::ipc::Type::kSessionEvent,    daemon::ipc::Type::kSessionStats,
-    daemon::ipc::Type::kSessionEnded,    daemon::ipc::Type::kResolve,
-    daemon::ipc::Type::kResolved};
+    daemon::ipc::Type::kSessionEnded,    daemon::ipc::Type::kWorkerStats,
+    daemon::ipc::Type::kResolve,         daemon::ipc::Type::kResolved};
 
 /// Gains counts what an attacker is after.
 struct Gains {
@@ -122,6 +122,8 @@ inline Attack best_message(World& world, daemon::ipc::Type type, daemon::PeerId 
       return {ipc::encode(header, ipc::SessionStats{1, 2, "shell"}), {}};
     case ipc::Type::kSessionEnded:
       return {ipc::encode(header, ipc::SessionEnded{"logout", 1, 2}), {}};
+    case ipc::Type::kWorkerStats:
+      return {ipc::encode(header, ipc::WorkerStats{.bytes_relayed = 1}), {}};
     case ipc::Type::kResolved:
       return {ipc::encode(header, ipc::Resolved{"web3.example.com", "", {{10, 0, 3, 1}}}), {}};
     case ipc::Type::kConfiguration:

@@ -27,6 +27,7 @@ const Case kCases[] = {{ipc::Type::kTakeCookies, kGate0, ""},
                        {ipc::Type::kSessionEvent, kWorker0, "alice"},
                        {ipc::Type::kSessionStats, kWorker0, "alice"},
                        {ipc::Type::kSessionEnded, kWorker0, "alice"},
+                       {ipc::Type::kWorkerStats, kWorker0, ""},
                        {ipc::Type::kResolved, kResolver, ""}};
 
 Connection session_for(World& world, const Case& c) {

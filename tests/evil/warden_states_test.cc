@@ -123,6 +123,9 @@ Outcome expected(Type type, PeerId from, State state) {
       case Type::kSessionEnded:
         allowed = at_worker_0(state);
         break;
+      case Type::kWorkerStats:
+        allowed = state == State::kNoSession;
+        break;
       case Type::kAskListing:
       case Type::kOpenTunnel:
         allowed = state == State::kMenu;

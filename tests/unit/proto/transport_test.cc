@@ -355,5 +355,29 @@ TEST(Transport, RefusesABadHostSignature) {
   EXPECT_TRUE(pair.client->output().empty());
 }
 
+TEST(Transport, TakesAFloodOfQuietPacketsInBoundedBites) {
+  TransportPair pair = pair_with(
+      lists_of("curve25519-sha256", "aes128-gcm@openssh.com", "hmac-sha2-256-etm@openssh.com"));
+  pair.log_in();
+  const std::size_t num_packets = 5 * Transport::kQuietPacketsMax + 1;
+  for (std::size_t i = 0; i < num_packets; ++i) {
+    pair.client->send(Leg::message_with_text(kMsgIgnore, ""));
+  }
+  Bytes flood = pair.client.take_output();
+  const std::uint64_t before = pair.server->counters().packets_in;
+  std::size_t pos = 0;
+  for (std::size_t bite = 1; bite <= 5; ++bite) {
+    const auto step = pair.server->next(MutBytes(flood).subspan(pos), pair.server.now);
+    ASSERT_TRUE(step.has_value());
+    ASSERT_EQ(step->kind, StepKind::kConsumed);
+    EXPECT_EQ(pair.server->counters().packets_in - before, bite * Transport::kQuietPacketsMax);
+    pos += step->consumed;
+  }
+  const auto last = pair.server->next(MutBytes(flood).subspan(pos), pair.server.now);
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->kind, StepKind::kNeedBytes);
+  EXPECT_EQ(pos + last->consumed, flood.size());
+}
+
 }  // namespace
 }  // namespace bastion::proto

@@ -1,0 +1,100 @@
+"""What the relay of packets costs: bytes copied, packets in a turn of a worker's loop. Real ssh at both ends."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import signal
+import time
+
+import pytest
+
+from support import process
+from support.fixtures import client_of
+from support.targets import LOGIN
+from support.wire import connect
+
+USER = f"{LOGIN}@web1"
+MIB = 1 << 20
+SOON = 30
+
+
+def relay(bastion) -> dict:
+    return json.loads(bastion.control("status", "--json").ok().text)["relay"]
+
+
+def relayed_since(bastion, before: dict, least: int) -> dict:
+    """The counters' growth, once they include so many bytes: a worker tells them once a second."""
+    deadline = time.monotonic() + SOON
+    while True:
+        now = relay(bastion)
+        growth = {name: now[name] - before[name] for name in now}
+        if growth["bytes_relayed"] >= least:
+            return growth
+        assert time.monotonic() < deadline, growth
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def stopped(bastion, role: str):
+    """The bastion's processes of one role do not run inside."""
+    reply = json.loads(bastion.control("status", "--json").ok().text)
+    pids = [each["pid"] for each in reply["processes"] if each["role"] == role]
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def to(lab, alice):
+    """What comes before the command, for both ways to web1."""
+    target = lab.targets["web1"]
+    with open(alice.known_hosts, "a") as known:
+        known.writelines(f"target {line}\n" for line in target.host_keys)
+    alice.write_config(f"Host web1\n  Port {target.port}\n  IdentityFile {lab.credential.path}\n  HostKeyAlias target\n")
+    return {"routed": [f"{USER}@bastion"], "jump": ["-J", "bastion", f"{LOGIN}@web1"]}
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+@pytest.mark.parametrize("mode", ["routed", "jump"])
+def test_bulk_is_copied_at_most_by_a_twentieth(bastion, alice, to, mode, direction):
+    size = 96 * MIB
+    before = relay(bastion)
+    source = ["head", "-c", str(size), "/dev/zero"]
+    far, near = (source, ["wc", "-c"]) if direction == "down" else (["wc", "-c"], source)
+    ssh = shlex.join(map(str, alice.ssh_command(*to[mode], *far)))
+    script = f"{ssh} </dev/null | wc -c" if direction == "down" else f"{shlex.join(near)} | {ssh}"
+    assert int(process.run(["sh", "-c", script], env=alice.env, timeout=120).ok().text) == size
+    growth = relayed_since(bastion, before, size)
+    assert growth["bytes_copied"] <= 0.05 * growth["bytes_relayed"], growth
+
+
+def test_a_flood_of_small_packets_gets_a_share_of_each_turn(lab, bastion, tmp_path):
+    """What a user sends while the worker stands still comes in one receive; others are served in between."""
+    client = client_of(bastion, tmp_path, lab.alice)
+    num_packets = 3000
+
+    async def conversation():
+        async with connect(client, USER) as connection:
+            counter = await connection.create_process("wc -c")
+            await asyncio.sleep(0)
+            with stopped(bastion, "worker"):
+                for _ in range(num_packets):
+                    counter.stdin.write("x")
+                # Nothing may stay on this side: the kernel's buffers take all of it.
+                assert connection._transport.get_write_buffer_size() == 0
+            counter.stdin.write_eof()
+            assert int(await counter.stdout.read()) == num_packets
+
+    before = relay(bastion)
+    asyncio.run(asyncio.wait_for(conversation(), 60))
+    growth = relayed_since(bastion, before, num_packets * 10)
+    assert growth["packets"] >= num_packets
+    assert growth["turns_put_off"] >= num_packets // 256 - 1, growth
+    assert relay(bastion)["packets_per_turn_max"] <= 256

@@ -38,6 +38,11 @@ IpsecMb::Manager IpsecMb::make_manager(std::uint64_t flags, void (*init)(void*),
   if (manager == nullptr) {
     return manager;
   }
+  // To start a variant that the processor cannot run would be a crash.
+  if ((in(manager)->features & needed) != needed) {
+    manager.reset();
+    return manager;
+  }
   init(manager.get());
   needed |= IMB_FEATURE_SELF_TEST_PASS;
   if (imb_get_errno(in(manager)) != 0 || (in(manager)->features & needed) != needed) {

@@ -246,6 +246,7 @@ Result<Received> Channel::receive() {
     return received;
   }
   if (packet.surplus) {
+    batch_->drained = false;
     return fail(ErrorCode::kMalformed,
                 "a message between processes is too long or carries too many descriptors",
                 static_cast<std::int64_t>(packet.len));
@@ -253,6 +254,7 @@ Result<Received> Channel::receive() {
   received.body = {memory, packet.len};
   auto header = decode_header(received.body);
   if (!header) {
+    batch_->drained = false;
     return std::unexpected(header.error());
   }
   received.state = Received::State::kMessage;

@@ -408,6 +408,13 @@ void Ring::recycle(std::uint16_t id) {
 
 std::uint32_t Ring::buffers() const { return impl_->buffer_count; }
 std::uint32_t Ring::buffers_free() const { return impl_->buffer_count - impl_->lent_count; }
+void Ring::drop_buffers() {
+  // The kernel receives only while it is entered, so what it has filled is lent or waits here.
+  const bool filled = impl_->lent_count != 0 || io_uring_cq_ready(&impl_->ring) != 0;
+  if (!filled && impl_->buffers != nullptr) {
+    madvise(impl_->buffers, impl_->buffers_bytes, MADV_DONTNEED);
+  }
+}
 const RingFeatures& Ring::features() const { return impl_->features; }
 int Ring::fd() const { return impl_->ring.ring_fd; }
 

@@ -104,6 +104,9 @@ class Ring {
   void recycle(std::uint16_t id);
   std::uint32_t buffers() const;
   std::uint32_t buffers_free() const;
+  /// drop_buffers gives the shared buffers' memory back to the system, unless one is lent: each
+  /// takes memory again when it is next received into. What lay in them is gone.
+  void drop_buffers();
 
   const RingFeatures& features() const;
 

@@ -1,5 +1,7 @@
 #include "daemon/worker/worker.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <array>
 
@@ -13,6 +15,8 @@ namespace {
 constexpr std::uint32_t kSlabs = 16;
 constexpr std::uint32_t kSlabBytes = 1024 * 1024;
 constexpr std::int64_t kStatsNs = kNsPerSecond;
+/// After so long without a byte the memory that traffic took goes back to the system.
+constexpr std::int64_t kRestNs = 5 * kNsPerSecond;
 /// One-way messages leave together: this late at most, or so many at once.
 constexpr std::int64_t kTellNs = 10 * kNsPerMs;
 constexpr std::size_t kToldMax = 64;
@@ -278,6 +282,9 @@ void Worker::on_timer(Token token) {
   if (static_cast<TokenKind>(token.kind) == TokenKind::kTellTimer) {
     return flush_told();
   }
+  if (static_cast<TokenKind>(token.kind) == TokenKind::kRestTimer) {
+    return rest();
+  }
   if (WorkerSession* session = find({token.index, token.generation})) {
     session->on_timer();
   }
@@ -308,6 +315,18 @@ void Worker::send_stats() {
   }
   flush_told();
   transmit({}, stats_);
+  if (!timers_.move(rest_timer_, after(now_, kRestNs))) {
+    rest_timer_ = timers_.set(after(now_, kRestNs),
+                              {.kind = static_cast<std::uint8_t>(TokenKind::kRestTimer)});
+  }
+}
+
+// rest: nothing has changed for a while. Slabs and freed memory are traffic's, not idle sessions'.
+void Worker::rest() {
+  if (!stats_armed_) {
+    ring_->drop_buffers();
+    malloc_trim(0);
+  }
 }
 
 void Worker::again(WorkerSession& session) {

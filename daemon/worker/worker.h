@@ -28,6 +28,7 @@ enum class TokenKind : std::uint8_t {
   kSessionTimer,
   kStatsTimer,
   kTellTimer,
+  kRestTimer,
 };
 
 /// Worker is the event loop of one worker process: its ring, its timers, its table of sessions and
@@ -116,6 +117,7 @@ class Worker {
   void adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socket);
   void on_timer(Token token);
   void send_stats();
+  void rest();
   void rearm_starved();
   void go_on();
   void bury();
@@ -146,6 +148,7 @@ class Worker {
   std::unordered_map<std::uint32_t, Place> waiting_;  // request → session
   std::vector<SecretBytes> told_;  // one-way messages that wait for company
   Timers::Handle tell_timer_;
+  Timers::Handle rest_timer_;
   std::vector<Token> starved_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> dead_;

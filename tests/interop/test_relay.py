@@ -97,4 +97,5 @@ def test_a_flood_of_small_packets_gets_a_share_of_each_turn(lab, bastion, tmp_pa
     growth = relayed_since(bastion, before, num_packets * 10)
     assert growth["packets"] >= num_packets
     assert growth["turns_put_off"] >= num_packets // 256 - 1, growth
-    assert relay(bastion)["packets_per_turn_max"] <= 256
+    # A share, and what the transport takes by itself before the message that completes it.
+    assert relay(bastion)["packets_per_turn_max"] <= 256 + 32

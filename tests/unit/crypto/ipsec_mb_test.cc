@@ -59,11 +59,11 @@ Bytes by_boringssl(const Case& c) {
   EXPECT_EQ(EVP_AEAD_CTX_init(&context, aead, c.key.data(), c.key.size(), kTagLen, nullptr), 1);
   Bytes sealed(c.text.size() + kTagLen);
   std::size_t tag_len = 0;
-  EXPECT_EQ(EVP_AEAD_CTX_seal_scatter(&context, sealed.data(), sealed.data() + c.text.size(),
-                                      &tag_len, kTagLen, c.nonce.data(), c.nonce.size(),
-                                      c.text.data(), c.text.size(), nullptr, 0, c.aad.data(),
-                                      c.aad.size()),
-            1);
+  EXPECT_EQ(
+      EVP_AEAD_CTX_seal_scatter(&context, sealed.data(), sealed.data() + c.text.size(), &tag_len,
+                                kTagLen, c.nonce.data(), c.nonce.size(), c.text.data(),
+                                c.text.size(), nullptr, 0, c.aad.data(), c.aad.size()),
+      1);
   EVP_AEAD_CTX_cleanup(&context);
   return sealed;
 }
@@ -111,7 +111,8 @@ TEST(IpsecMb, EveryVariantSealsAndOpensEveryLengthAsBoringSslDoes) {
       const std::size_t key_len = len % 2 == 0 ? 16 : 32;
       ASSERT_TRUE(agrees(*variant.code, make_case(random, key_len, 4, len), len % 4 < 2))
           << variant.name << " " << len;
-      ASSERT_TRUE(agrees(*variant.code, make_case(random, 48 - key_len, len % 67, len), len % 4 >= 2))
+      ASSERT_TRUE(
+          agrees(*variant.code, make_case(random, 48 - key_len, len % 67, len), len % 4 >= 2))
           << variant.name << " " << len;
     }
   }
@@ -135,7 +136,8 @@ TEST(IpsecMb, AgreesWithBoringSslOnRandomCases) {
   for (std::size_t i = 0; i < num_cases; ++i) {
     const std::uint64_t r = random.next();
     const Named& variant = variants[r % variants.size()];
-    const Case c = make_case(random, (r >> 8) % 2 == 0 ? 16 : 32, (r >> 9) % 40, any_length(random));
+    const Case c =
+        make_case(random, (r >> 8) % 2 == 0 ? 16 : 32, (r >> 9) % 40, any_length(random));
     ASSERT_TRUE(agrees(*variant.code, c, (r >> 16) % 2 == 0))
         << variant.name << " case " << i << ", key " << c.key.size() << ", text " << c.text.size();
   }
@@ -200,7 +202,8 @@ std::size_t num_in_memory(const std::array<std::uint8_t, 16>& masked) {
     unsigned long begin = 0;
     unsigned long end = 0;
     char mode[5] = {};
-    constexpr unsigned long kRegionMax = 256UL << 20;  // a sanitizer's shadow is larger, and no memory
+    constexpr unsigned long kRegionMax = 256UL
+                                         << 20;  // a sanitizer's shadow is larger, and no memory
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, mode) != 3 || mode[1] != 'w' ||
         end - begin > kRegionMax) {
       continue;

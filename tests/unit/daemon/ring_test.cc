@@ -54,6 +54,24 @@ TEST(Token, SurvivesPacking) {
   }
 }
 
+TEST(Ring, DropsBuffersOnlyWhenNoneHasBytes) {
+  auto ring = make_ring();
+  const Pair pair = make_pair();
+  ring->recv(pair.a.get(), kA);
+  ASSERT_EQ(write(pair.b.get(), "hello", 5), 5);
+  const Completion completion = next(*ring);
+  ASSERT_TRUE(completion.has_buffer);
+  ring->drop_buffers();
+  EXPECT_EQ(std::memcmp(ring->buffer(completion.buffer).data(), "hello", 5), 0) << "it is lent";
+  ring->recycle(completion.buffer);
+  ring->drop_buffers();
+  EXPECT_EQ(ring->buffer(completion.buffer)[0], 0);
+  ring->recv(pair.a.get(), kA);
+  ASSERT_EQ(write(pair.b.get(), "again", 5), 5);
+  const Completion after_drop = next(*ring);
+  EXPECT_EQ(std::memcmp(ring->buffer(after_drop.buffer).data(), "again", 5), 0);
+}
+
 TEST(Ring, ReceivesIntoASharedBuffer) {
   auto ring = make_ring();
   const Pair pair = make_pair();

@@ -171,7 +171,8 @@ def test_a_free_port_is_no_problem():
 def test_the_demo_from_its_targets_to_its_last_word(tmp_path):
     folder = tmp_path / "demo"
     words = ["--build", process.BUILD, "--folder", folder, "--check"]
-    done = run(["/usr/bin/python3", ROOT / "deploy/demo", *words], timeout=90)
+    # With the umask of an ordinary user of Debian 13.
+    done = run(["/bin/sh", "-c", 'umask 002; exec "$@"', "sh", "/usr/bin/python3", ROOT / "deploy/demo", *words], timeout=90)
     assert (done.code, done.error) == (0, ""), done
     said = done.text
     assert re.search(r"^\[3/5\] two targets +web1 127\.0\.0\.1:\d+ · db1 127\.0\.0\.1:\d+ ", said, re.M), said

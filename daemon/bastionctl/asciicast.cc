@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+
 #include <utility>
+#include "daemon/screen/utf8.h"
 
 namespace bastion::ctl {
 namespace {
@@ -13,19 +15,6 @@ using recording::EntryKind;
 
 std::string ascii(const Json& json) {
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
-/// unfinished says how many octets at the end begin a character that is not all there.
-std::size_t unfinished(std::string_view text) {
-  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
-    const auto c = static_cast<unsigned char>(text[text.size() - back]);
-    if ((c & 0xc0) == 0x80) {
-      continue;
-    }
-    const std::size_t len = c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-    return c < 0xf8 && len > back ? back : 0;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -71,7 +60,7 @@ std::string Asciicast::line(std::uint64_t time_us, char code, const std::string&
 
 std::string Asciicast::text(std::string& waiting, std::string_view bytes) {
   std::string all = std::exchange(waiting, {}).append(bytes);
-  const std::size_t keep = unfinished(all);
+  const std::size_t keep = screen::utf8_unfinished(all);
   waiting = all.substr(all.size() - keep);
   all.resize(all.size() - keep);
   return all;

@@ -168,7 +168,7 @@ std::optional<std::uint64_t> parse_time(const std::string& text, std::int64_t no
   };
   char* end = nullptr;
   const long ago = std::strtol(text.c_str(), &end, 10);
-  if (end == text.c_str() + text.size() - 1 && !text.empty() && ago >= 0 && ago < 1'000'000) {
+  if (text.size() > 1 && end == text.c_str() + text.size() - 1 && ago >= 0 && ago < 1'000'000) {
     switch (*end) {
       case 'w': return us(now - ago * 7 * kDay);
       case 'd': return us(now - ago * kDay);

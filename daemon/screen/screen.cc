@@ -4,12 +4,17 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
+
+#include "daemon/screen/utf8.h"
 
 namespace bastion::screen {
 namespace {
 
 /// A transcript of more lines than this loses its oldest: 64 Mi of text at most.
 constexpr std::size_t kTranscriptLinesMax = 128 * 1024;
+/// Alternate screens kept for a transcript.
+constexpr std::size_t kLeftMax = 10'000;
 
 int clamp(std::uint32_t value, std::uint32_t max) {
   return static_cast<int>(std::clamp<std::uint32_t>(value, 1, max));
@@ -75,12 +80,17 @@ struct Screen::Callbacks {
   static int settermprop(VTermProp prop, VTermValue* value, void* user) {
     auto& self = *static_cast<Screen*>(user);
     if (prop == VTERM_PROP_ALTSCREEN) {
-      if (self.alternate_ && value->boolean == 0) {
-        self.transcript_.insert(self.transcript_.end(), self.alternate_rows_.begin(),
-                                self.alternate_rows_.end());
+      const bool entered = value->boolean != 0;
+      if (entered && !self.alternate_) {
+        VTermPos cursor{};
+        vterm_state_get_cursorpos(vterm_obtain_state(self.vterm_), &cursor);
+        self.entered_at_ = self.forgotten_ + self.transcript_.size() +
+                           static_cast<std::size_t>(std::max(0, cursor.row));
+      } else if (!entered && self.alternate_ && self.left_.size() < kLeftMax) {
+        self.left_.push_back({self.entered_at_, std::move(self.alternate_rows_)});
         self.alternate_rows_.clear();
       }
-      self.alternate_ = value->boolean != 0;
+      self.alternate_ = entered;
       std::fill(self.changed_.begin(), self.changed_.end(), true);
     }
     return 1;
@@ -98,6 +108,7 @@ struct Screen::Callbacks {
     if (self.transcript_.size() >= kTranscriptLinesMax) {
       self.transcript_.erase(self.transcript_.begin(),
                              self.transcript_.begin() + kTranscriptLinesMax / 2);
+      self.forgotten_ += kTranscriptLinesMax / 2;
     }
     if (self.scrolled_.size() < kTranscriptLinesMax) {
       self.scrolled_.push_back(line);
@@ -135,20 +146,32 @@ Screen::Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines)
 
 Screen::~Screen() { vterm_free(vterm_); }
 
+void Screen::put(ByteView bytes) {
+  if (!bytes.empty()) {
+    vterm_input_write(vterm_, reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+}
+
 void Screen::write(ByteView bytes) {
-  const auto put = [this](ByteView piece) {
-    if (!piece.empty()) {
-      vterm_input_write(vterm_, reinterpret_cast<const char*>(piece.data()), piece.size());
-    }
-  };
+  // libvterm takes a character that is split between two writes for two broken ones.
+  Bytes joined;
+  if (!unfinished_.empty()) {
+    joined = std::exchange(unfinished_, {});
+    joined.insert(joined.end(), bytes.begin(), bytes.end());
+    bytes = joined;
+  }
+  const std::size_t keep = utf8_unfinished(as_text(bytes));
+  unfinished_ = to_bytes(bytes.last(keep));
+  bytes = bytes.first(bytes.size() - keep);
   while (new_lines_ && !bytes.empty()) {
     const auto end = std::ranges::find(bytes, std::uint8_t{'\n'});
-    put(bytes.first(static_cast<std::size_t>(end - bytes.begin())));
-    if (end == bytes.end()) {
-      return;
+    const auto before = static_cast<std::size_t>(end - bytes.begin());
+    put(bytes.first(before));
+    bytes = bytes.subspan(before);
+    if (!bytes.empty()) {
+      put(as_bytes("\r\n"));
+      bytes = bytes.subspan(1);
     }
-    put(as_bytes("\r\n"));
-    bytes = bytes.subspan(static_cast<std::size_t>(end - bytes.begin()) + 1);
   }
   put(bytes);
   // What the terminal would answer (its position, its kind) goes nowhere.
@@ -198,9 +221,20 @@ std::vector<std::string> Screen::shown() {
 }
 
 std::vector<std::string> Screen::transcript() {
-  std::vector<std::string> lines = transcript_;
-  const std::vector<std::string> rows = rows_text();
-  lines.insert(lines.end(), rows.begin(), rows.end());
+  std::vector<std::string> rows = transcript_;
+  const std::vector<std::string> standing = rows_text();
+  rows.insert(rows.end(), standing.begin(), standing.end());
+  std::vector<std::string> lines;
+  auto left = left_.begin();
+  for (std::size_t i = 0; i <= rows.size(); ++i) {
+    while (left != left_.end() && (i == rows.size() || left->before <= forgotten_ + i)) {
+      lines.insert(lines.end(), left->rows.begin(), left->rows.end());
+      ++left;
+    }
+    if (i < rows.size()) {
+      lines.push_back(std::move(rows[i]));
+    }
+  }
   return lines;
 }
 

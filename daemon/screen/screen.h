@@ -38,6 +38,7 @@ class Screen {
 
  private:
   struct Callbacks;
+  void put(ByteView bytes);
   std::string row_text(int row) const;
   std::vector<std::string> rows_text() const;
 
@@ -46,11 +47,21 @@ class Screen {
   int columns_;
   int rows_;
   bool new_lines_;
+  Bytes unfinished_;  // the beginning of a character
   bool alternate_ = false;
   std::vector<bool> changed_;
   std::vector<std::string> scrolled_;    // since shown() was last called
   std::vector<std::string> transcript_;  // all that scrolled off
   std::vector<std::string> alternate_rows_;
+  /// Left is what stood on the alternate screen when it was left, and the line it belongs before,
+  /// counted from the terminal's beginning.
+  struct Left {
+    std::size_t before;
+    std::vector<std::string> rows;
+  };
+  std::vector<Left> left_;
+  std::size_t entered_at_ = 0;  // the line where the alternate screen was last entered
+  std::size_t forgotten_ = 0;   // lines that transcript_ has lost
 };
 
 }  // namespace bastion::screen

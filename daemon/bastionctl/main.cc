@@ -1,11 +1,8 @@
-// bastionctl: asks a running bastiond. Exit status: 0 yes, 1 no, 2 usage, 3 no daemon reached.
-#include <sys/ioctl.h>
-#include <unistd.h>
-
+// bastionctl: asks a running bastiond, and reads what it recorded. Exit status: 0 yes, 1 no, 2
+// usage, 3 no daemon reached, or no files read.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,7 +10,9 @@
 #include "base/version.h"
 #include "daemon/bastionctl/audit.h"
 #include "daemon/bastionctl/client.h"
+#include "daemon/bastionctl/recordings.h"
 #include "daemon/bastionctl/table.h"
+#include "daemon/bastionctl/terminal.h"
 
 namespace bastion::ctl {
 namespace {
@@ -44,19 +43,6 @@ Json part(const Json& json, const char* key) {
   return json.is_object() && at != json.end() ? *at : Json();
 }
 
-std::size_t terminal_width() {
-  winsize size{};
-  if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) {
-    return 0;
-  }
-  return size.ws_col;
-}
-
-bool colour() {
-  const char* off = std::getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) && (off == nullptr || *off == '\0');
-}
-
 void print_status(const Json& reply) {
   const std::int64_t workers = number(reply, "workers");
   std::printf("bastiond %s  up %s · %lld worker%s", printable(text(reply, "version")).c_str(),
@@ -74,9 +60,9 @@ void print_status(const Json& reply) {
   const Json logins = part(reply, "logins");
   const Json strangers = part(reply, "unauthenticated");
   std::printf("\nsessions %s (routed %s, jump %s) · logins %s ok, %s refused\n",
-              grouped(count(sessions, "total")).c_str(),
-              grouped(count(sessions, "routed")).c_str(), grouped(count(sessions, "menu")).c_str(),
-              grouped(count(logins, "ok")).c_str(), grouped(count(logins, "refused")).c_str());
+              grouped(count(sessions, "total")).c_str(), grouped(count(sessions, "routed")).c_str(),
+              grouped(count(sessions, "menu")).c_str(), grouped(count(logins, "ok")).c_str(),
+              grouped(count(logins, "refused")).c_str());
   std::printf("not yet authenticated %s of at most %s, from %s sources\n",
               grouped(count(strangers, "total")).c_str(),
               grouped(count(strangers, "limit")).c_str(),
@@ -101,13 +87,13 @@ void print_sessions(const Json& reply) {
   const std::int64_t now = std::time(nullptr);
   for (const Json& session : list) {
     const std::string target = text(session, "target");
-    table.add({text(session, "id"), text(session, "user"),
-               target.empty() ? "(" + text(session, "mode") + ")"
-                              : text(session, "login") + "@" + target,
-               text(session, "from"), clock_time(number(session, "since"), now),
-               human_seconds(number(session, "idle_s")), text(session, "channels"),
-               human_bytes(count(session, "bytes_up")) + " / " +
-                   human_bytes(count(session, "bytes_down"))});
+    table.add(
+        {text(session, "id"), text(session, "user"),
+         target.empty() ? "(" + text(session, "mode") + ")" : text(session, "login") + "@" + target,
+         text(session, "from"), clock_time(number(session, "since"), now),
+         human_seconds(number(session, "idle_s")), text(session, "channels"),
+         human_bytes(count(session, "bytes_up")) + " / " +
+             human_bytes(count(session, "bytes_down"))});
   }
   std::fputs(table.text(terminal_width(), colour()).c_str(), stdout);
 }
@@ -123,7 +109,8 @@ void print_lines(const std::string& lines, std::FILE* to) {
 
 /// run asks and prints; `print` is for a good reply that is read by a person.
 int run(const Options& options, const Json& request, void (*print)(const Json&)) {
-  const auto line = ask(options.socket, request.dump(-1, ' ', true, Json::error_handler_t::replace));
+  const auto line =
+      ask(options.socket, request.dump(-1, ' ', true, Json::error_handler_t::replace));
   if (!line) {
     std::fprintf(stderr, "bastionctl: %s\n", line.error().c_str());
     return 3;
@@ -144,7 +131,9 @@ int run(const Options& options, const Json& request, void (*print)(const Json&))
   return 0;
 }
 
-void print_reload(const Json& reply) { print_lines("policy loaded: " + text(reply, "text"), stdout); }
+void print_reload(const Json& reply) {
+  print_lines("policy loaded: " + text(reply, "text"), stdout);
+}
 
 void print_ended(const Json& reply) {
   const Json ended = part(reply, "ended");
@@ -160,9 +149,10 @@ void print_ended(const Json& reply) {
 int main(int argc, char** argv) {
   using bastion::ctl::Json;
   bastion::ctl::Options options;
-  CLI::App app{"bastionctl: asks a running bastiond"};
-  app.footer("Example: bastionctl sessions --json\nExit status: 0, 1 (no), 2 (usage), 3 (cannot "
-             "reach the daemon).");
+  CLI::App app{"bastionctl: asks a running bastiond, and reads what it recorded"};
+  app.footer(
+      "Example: bastionctl sessions --json\nExit status: 0, 1 (no), 2 (usage), 3 (cannot "
+      "reach the daemon).");
   app.set_version_flag("--version", "bastionctl " + std::string(bastion::kVersion) + " (" +
                                         std::string(bastion::kRevision) + ")");
   app.add_option("--socket", options.socket, "The daemon's control socket")
@@ -188,9 +178,9 @@ int main(int argc, char** argv) {
   end->add_option("id", options.id, "The session's id, or a unique beginning of it")->required();
   end->add_option("--reason", options.reason, "What the user is told");
   end->callback([&] {
-    status = bastion::ctl::run(
-        options, {{"command", "end"}, {"id", options.id}, {"reason", options.reason}},
-        bastion::ctl::print_ended);
+    status = bastion::ctl::run(options,
+                               {{"command", "end"}, {"id", options.id}, {"reason", options.reason}},
+                               bastion::ctl::print_ended);
   });
   auto* reload = app.add_subcommand("reload", "Read the configuration and the policy again");
   reload->footer("Example: bastionctl reload");
@@ -198,6 +188,7 @@ int main(int argc, char** argv) {
     status = bastion::ctl::run(options, {{"command", "reload"}}, bastion::ctl::print_reload);
   });
   bastion::ctl::add_audit_commands(app, options.socket, options.json, status);
+  bastion::ctl::add_recordings(app, options.json, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,6 +1,6 @@
-// A recording from anybody: the reader takes it or says what is wrong, and never reads past the end.
-// The first octet: 0 as it comes, else with the hashes and the chain made right, so that what is
-// inside is reached. Verification and reading agree on what the blocks are.
+// A recording from anybody: the reader takes it or says what is wrong, and never reads past the
+// end. The first octet: 0 as it comes, else with the hashes and the chain made right, so that what
+// is inside is reached. Verification and reading agree on what the blocks are.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

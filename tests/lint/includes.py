@@ -19,13 +19,15 @@ ALLOWED = {
     "tests": {"base", "crypto", "proto", "config", "daemon", "tests"},
 }
 
-# These programs run without BoringSSL, so without whatever includes crypto/.
+# This program runs without BoringSSL, so without whatever includes crypto/.
 ONLY_BASE = ("daemon/resolver/main.cc",)
 
 # Library header -> the paths (regular expressions) that may include it.
 LIBRARIES = {
     r"openssl/|ntruprime|sntrup|fips203|lib25519|crypto_kem|intel-ipsec-mb": r"crypto/.*\.cc$|tests/unit/crypto/|bench/",
     r"zstd\.h": r"daemon/recording/compress\.cc$|bench/",
+    r"sqlite3\.h": r"daemon/indexer/",
+    r"vterm\.h": r"daemon/screen/",
     r"liburing": r"daemon/ring/|tests/unit/daemon/|bench/",
     r"yaml-cpp/": r"config/[^/]*(loader|yaml)[^/]*\.cc$",
     r"gtest/|gmock/": r"tests/",

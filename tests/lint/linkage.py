@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Checks which shared libraries the programs load.
 
-usage: linkage.py BASTIOND RESOLVER BASTIONCTL
+usage: linkage.py RESOLVER PROGRAM...
 
-BoringSSL and OpenSSL have the same symbols, so no program may load both; the resolver may load neither,
-because what it calls (NSS modules) may bring OpenSSL by itself.
+BoringSSL and OpenSSL have the same symbols, so no program may load both; the resolver may load neither, because what it
+calls (NSS modules) may bring OpenSSL by itself.
 """
 
 import subprocess
@@ -17,9 +17,9 @@ def loaded(program: str) -> list[str]:
 
 
 def main() -> int:
-    bastiond, resolver, bastionctl = sys.argv[1:]
+    resolver, *programs = sys.argv[1:]
     problems = []
-    for program in (bastiond, bastionctl):
+    for program in programs:
         for library in loaded(program):
             if "not found" in library:
                 problems.append(f"{program}: {library}")

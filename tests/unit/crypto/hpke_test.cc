@@ -11,8 +11,9 @@ using test::from_hex;
 using test::to_hex;
 
 // The published vector of RFC 9180 for DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM in base
-// mode. Its ciphertexts are published as one SHAKE128 over a thousand; the one here is the first with
-// the text and aad of RFC 9180 A.1.1.1, by a Python implementation that gives that SHAKE128, too.
+// mode. Its ciphertexts are published as one SHAKE128 over a thousand; the one here is the first
+// with the text and aad of RFC 9180 A.1.1.1, by a Python implementation that gives that SHAKE128,
+// too.
 constexpr std::string_view kSecret =
     "497b4502664cfea5d5af0b39934dac72242a74f8480451e1aee7d6a53320333d";
 constexpr std::string_view kPublic =
@@ -62,8 +63,7 @@ TEST(Hpke, OpensNothingElse) {
   EXPECT_EQ(hpke_open(key, as_bytes("other"), as_bytes("aad"), sealed).error().code,
             ErrorCode::kAuth);
   EXPECT_FALSE(hpke_open(key, as_bytes("info"), as_bytes("other"), sealed));
-  EXPECT_FALSE(
-      hpke_open(HpkePrivateKey::generate(), as_bytes("info"), as_bytes("aad"), sealed));
+  EXPECT_FALSE(hpke_open(HpkePrivateKey::generate(), as_bytes("info"), as_bytes("aad"), sealed));
 }
 
 TEST(Hpke, RefusesKeysThatAreNone) {

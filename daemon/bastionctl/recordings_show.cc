@@ -1,0 +1,202 @@
+#include <cstdio>
+#include <ctime>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/escape.h"
+#include "daemon/bastionctl/recordings.h"
+#include "daemon/bastionctl/table.h"
+#include "daemon/bastionctl/terminal.h"
+
+namespace bastion::ctl {
+namespace {
+
+using Json = nlohmann::json;
+using recording::EntryKind;
+
+std::string when(std::uint64_t time_us) {
+  const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
+  std::tm tm{};
+  localtime_r(&seconds, &tm);
+  char buffer[40];
+  std::strftime(buffer, sizeof buffer, "%Y-%m-%d %H:%M:%S %z", &tm);
+  return buffer;
+}
+
+/// Channel is what there is to say of one.
+struct Channel {
+  std::string type;
+  std::string what;
+  std::string terminal;
+  std::string exit;
+  std::uint64_t out = 0;
+  std::uint64_t err = 0;
+  std::uint64_t in = 0;
+  std::uint64_t hidden = 0;
+  std::uint64_t events = 0;  // file operations, forwards
+  std::string capped;
+
+  void take(const recording::Entry& entry);
+};
+
+void Channel::take(const recording::Entry& entry) {
+  switch (entry.kind) {
+    case EntryKind::kChannelOpen: type = escaped(entry.bytes, 64); break;
+    case EntryKind::kPty:
+      if (const auto pty = recording::parse_pty(entry.bytes)) {
+        terminal = escaped(pty->term, 64) + " " + std::to_string(pty->size.columns) + "x" +
+                   std::to_string(pty->size.rows);
+      }
+      break;
+    case EntryKind::kStart:
+      if (const auto start = recording::parse_start(entry.bytes)) {
+        what = start->kind == recording::StartKind::kShell ? "shell"
+               : start->kind == recording::StartKind::kExec
+                   ? "exec: " + escaped(start->command, 1000)
+                   : "subsystem: " + escaped(start->command, 64);
+      }
+      break;
+    case EntryKind::kStdout: out += entry.bytes.size(); break;
+    case EntryKind::kStderr: err += entry.bytes.size(); break;
+    case EntryKind::kStdin: in += entry.bytes.size(); break;
+    case EntryKind::kInputHidden: hidden += recording::parse_number(entry.bytes).value_or(0); break;
+    case EntryKind::kExitStatus:
+      exit = "status " + std::to_string(recording::parse_number(entry.bytes).value_or(0));
+      break;
+    case EntryKind::kExitSignal:
+      if (const auto signal = recording::parse_exit_signal(entry.bytes)) {
+        exit = "signal " + escaped(signal->name, 32);
+      }
+      break;
+    case EntryKind::kCapReached:
+      if (const auto cap = recording::parse_cap(entry.bytes)) {
+        capped += std::string(capped.empty() ? "" : ", ") +
+                  std::string(recording::entry_kind_name(cap->stream)) + " after " +
+                  human_bytes(cap->limit_bytes);
+      }
+      break;
+    case EntryKind::kFile:
+    case EntryKind::kForward: ++events; break;
+    default: break;
+  }
+}
+
+struct Seen {
+  recording::Metadata metadata;
+  std::map<std::uint32_t, Channel> channels;
+  std::optional<recording::End> end;
+  std::uint64_t last_us = 0;
+  bool is_signed = false;
+};
+
+Json json_of(const Seen& seen, const Recordings::Outcome& outcome) {
+  Json json = Json::parse(recording::to_json(seen.metadata), nullptr, false);
+  json["state"] = seen.end ? recording::end_state_name(seen.end->state) : "open";
+  json["signed"] = seen.is_signed;
+  if (seen.end) {
+    json["end"] = Json::parse(recording::to_json(*seen.end), nullptr, false);
+  }
+  if (outcome.problem) {
+    json["problem"] = recording::problem_name(outcome.problem->kind);
+  }
+  json["channels"] = Json::array();
+  for (const auto& [number, channel] : seen.channels) {
+    json["channels"].push_back({{"channel", number},
+                                {"type", channel.type},
+                                {"what", channel.what},
+                                {"terminal", channel.terminal},
+                                {"exit", channel.exit},
+                                {"stdout_bytes", channel.out},
+                                {"stderr_bytes", channel.err},
+                                {"stdin_bytes", channel.in},
+                                {"input_hidden", channel.hidden},
+                                {"events", channel.events},
+                                {"capped", channel.capped}});
+  }
+  return json;
+}
+
+void line(const char* name, const std::string& value) {
+  if (!value.empty()) {
+    std::printf("%-10s %s\n", name, value.c_str());
+  }
+}
+
+void print(const Seen& seen) {
+  const recording::Metadata& m = seen.metadata;
+  const std::uint64_t end_us = std::max(seen.end ? seen.end->end_us : seen.last_us, m.start_us);
+  line("session", m.session);
+  line("who", escaped(m.user) + " from " + escaped(m.from));
+  line("where", escaped(m.login) + "@" + escaped(m.target) +
+                    (m.address.empty() ? "" : " (" + escaped(m.address) + ")"));
+  line("rule", escaped(m.rule));
+  line("start", when(m.start_us));
+  line("end", seen.end ? when(end_us) : "open");
+  line("length", human_seconds(static_cast<std::int64_t>((end_us - m.start_us) / 1'000'000)));
+  if (seen.end) {
+    line("state", std::string(recording::end_state_name(seen.end->state)) +
+                      (seen.end->reason.empty() ? "" : ": " + escaped(seen.end->reason)) +
+                      (seen.is_signed ? ", signed" : ", not signed"));
+  }
+  line("input", m.records_input ? "recorded" : "not recorded");
+  for (const recording::SealedKey& key : m.keys) {
+    line("readable by", escaped(key.recipient));
+  }
+  for (const auto& [number, channel] : seen.channels) {
+    std::printf("\nchannel %u  %s\n", number,
+                (channel.what.empty() ? channel.type : channel.what).c_str());
+    line("  terminal", channel.terminal);
+    std::printf("  %-8s out %s, err %s, in %s\n", "bytes", human_bytes(channel.out).c_str(),
+                human_bytes(channel.err).c_str(), human_bytes(channel.in).c_str());
+    if (channel.hidden > 0) {
+      line("  hidden", human_bytes(channel.hidden) + " typed while the terminal did not echo");
+    }
+    if (channel.events > 0) {
+      line("  events", grouped(channel.events));
+    }
+    line("  capped", channel.capped);
+    line("  exit", channel.exit);
+  }
+}
+
+}  // namespace
+
+int recordings_show(const RecordingsOptions& options) {
+  const auto recordings = Recordings::open(options);
+  if (!recordings) {
+    return complain(recordings.error(), 3);
+  }
+  const auto file = recordings->find(options.id);
+  if (!file) {
+    return complain(file.error(), 1);
+  }
+  Seen seen;
+  const auto outcome = recordings->read(*file, [&](const recording::RecordingReader::Item& item) {
+    if (const auto* metadata = std::get_if<recording::Metadata>(&item)) {
+      seen.metadata = *metadata;
+    } else if (const auto* entry = std::get_if<recording::Entry>(&item)) {
+      seen.last_us = std::max(seen.last_us, entry->time_us);
+      if (entry->channel != 0) {
+        seen.channels[entry->channel].take(*entry);
+      }
+    } else if (const auto* end = std::get_if<recording::End>(&item)) {
+      seen.end = *end;
+    } else {
+      seen.is_signed = true;
+    }
+    return true;
+  });
+  if (!outcome) {
+    return complain(outcome.error(), 3);
+  }
+  if (*options.json) {
+    std::puts(json_of(seen, *outcome).dump(2, ' ', true, Json::error_handler_t::replace).c_str());
+  } else if (!seen.metadata.session.empty()) {
+    print(seen);
+    std::fflush(stdout);
+  }
+  const int status = say_outcome(*outcome);
+  return outcome->hidden ? 0 : status;  // the metadata was what could be shown
+}
+
+}  // namespace bastion::ctl

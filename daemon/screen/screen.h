@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+struct VTerm;
+struct VTermScreen;
+
+namespace bastion::screen {
+
+/// Screen is a terminal that nobody looks at (libvterm): octets in, lines of text out, as they
+/// stood on screen. What it gives is UTF-8 without control characters, so it is harmless anywhere.
+class Screen {
+ public:
+  /// Sizes are held to 1…kColumnsMax and 1…kRowsMax. `new_lines`: LF begins a new line, as it does
+  /// where a command runs without a terminal.
+  Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines);
+  ~Screen();
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  static constexpr std::uint32_t kColumnsMax = 500;
+  static constexpr std::uint32_t kRowsMax = 200;
+
+  void write(ByteView bytes);
+  void resize(std::uint32_t columns, std::uint32_t rows);
+
+  /// shown gives the lines that changed since the last call, as they stand now, and those that
+  /// scrolled off meanwhile: for an index, which takes a look whenever output pauses.
+  std::vector<std::string> shown();
+  /// transcript gives what scrolled off and what stands on the screen, in order. What a program
+  /// showed on the alternate screen (an editor, a pager) stands where it was left, as it was when
+  /// shown() was last called.
+  std::vector<std::string> transcript();
+
+ private:
+  struct Callbacks;
+  void put(ByteView bytes);
+  std::string row_text(int row) const;
+  std::vector<std::string> rows_text() const;
+
+  VTerm* vterm_;
+  VTermScreen* screen_;
+  int columns_;
+  int rows_;
+  bool new_lines_;
+  Bytes unfinished_;  // the beginning of a character
+  bool alternate_ = false;
+  std::vector<bool> changed_;
+  std::vector<std::string> scrolled_;    // since shown() was last called
+  std::vector<std::string> transcript_;  // all that scrolled off
+  std::vector<std::string> alternate_rows_;
+  /// Left is what stood on the alternate screen when it was left, and the line it belongs before,
+  /// counted from the terminal's beginning.
+  struct Left {
+    std::size_t before;
+    std::vector<std::string> rows;
+  };
+  std::vector<Left> left_;
+  std::size_t entered_at_ = 0;  // the line where the alternate screen was last entered
+  std::size_t forgotten_ = 0;   // lines that transcript_ has lost
+};
+
+}  // namespace bastion::screen

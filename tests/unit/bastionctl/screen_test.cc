@@ -1,0 +1,84 @@
+#include "daemon/screen/screen.h"
+
+#include <gtest/gtest.h>
+
+namespace bastion::screen {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+TEST(Screen, ShowsWhatStandsThereNotWhatWasSent) {
+  Screen screen(20, 5, false);
+  screen.write(as_bytes("pasX\bsword\r\n\x1b[31mred\x1b[0m\x1b]0;title\x07"));
+  EXPECT_EQ(screen.transcript(), (Lines{"password", "red"}));
+}
+
+TEST(Screen, TextWrittenInPiecesIsOneLine) {
+  Screen screen(40, 5, false);
+  screen.write(as_bytes("\x1b[3;5Hpin\x1b[3;8Hnacle"));
+  EXPECT_EQ(screen.transcript(), (Lines{"", "", "    pinnacle"}));
+}
+
+TEST(Screen, KeepsWhatScrollsOff) {
+  Screen screen(10, 2, true);
+  screen.write(as_bytes("1\n2\n3\n4"));
+  EXPECT_EQ(screen.transcript(), (Lines{"1", "2", "3", "4"}));
+}
+
+TEST(Screen, AnEditorsScreenStandsWhereItWasOpened) {
+  Screen screen(20, 5, false);
+  screen.write(as_bytes("$ vi\r\n"));
+  screen.write(as_bytes("\x1b[?1049h\x1b[2J\x1b[Hnotes"));
+  (void)screen.shown();
+  screen.write(as_bytes("\x1b[?1049l$ exit"));
+  EXPECT_EQ(screen.transcript(), (Lines{"$ vi", "notes", "$ exit"}));
+}
+
+TEST(Screen, ShownGivesWhatChangedSinceTheLastLook) {
+  Screen screen(20, 3, false);
+  screen.write(as_bytes("one\r\n"));
+  EXPECT_EQ(screen.shown(), Lines{"one"});
+  EXPECT_EQ(screen.shown(), Lines{});
+  screen.write(as_bytes("two"));
+  EXPECT_EQ(screen.shown(), Lines{"two"});
+}
+
+TEST(Screen, AnySizeIsTaken) {
+  for (const std::uint32_t size : {0U, 1U, 4'000'000'000U}) {
+    Screen screen(size, size, false);
+    screen.write(as_bytes("x\r\ny\x1b[999;999Hz"));
+    screen.resize(4'000'000'000U, 0);
+    screen.resize(0, 4'000'000'000U);
+    screen.write(as_bytes("w"));
+    EXPECT_FALSE(screen.transcript().empty());
+  }
+}
+
+TEST(Screen, GivesNoControlCharacterWhateverComes) {
+  Screen screen(80, 24, false);
+  Bytes all;
+  for (int round = 0; round < 3; ++round) {
+    for (int octet = 0; octet < 256; ++octet) {
+      all.push_back(static_cast<std::uint8_t>(octet));
+    }
+  }
+  screen.write(all);
+  screen.write(as_bytes("\xe2\x80\xae right to left \xc2\x9b"));
+  for (const std::string& line : screen.transcript()) {
+    for (const char c : line) {
+      EXPECT_FALSE((c >= 0 && c < 0x20) || c == 0x7f);
+    }
+    EXPECT_EQ(line.find("\xe2\x80\xae"), std::string::npos);
+    EXPECT_EQ(line.find("\xc2\x9b"), std::string::npos);
+  }
+}
+
+TEST(Screen, ACharacterSplitBetweenTwoWritesIsOne) {
+  Screen screen(20, 2, false);
+  screen.write(as_bytes("caf\xc3"));
+  screen.write(as_bytes("\xa9"));
+  EXPECT_EQ(screen.transcript(), Lines{"caf\xc3\xa9"});
+}
+
+}  // namespace
+}  // namespace bastion::screen

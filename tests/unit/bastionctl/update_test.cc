@@ -1,0 +1,111 @@
+#include "daemon/indexer/update.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/recording/recording_support.h"
+
+namespace bastion::index {
+namespace {
+
+namespace fs = std::filesystem;
+using recording::EntryKind;
+
+class UpdaterTest : public testing::Test {
+ protected:
+  UpdaterTest() { fs::create_directories(dir_ / "2023-11-14"); }
+  ~UpdaterTest() override { fs::remove_all(dir_); }
+
+  static std::string session(char which) {
+    std::string name = recording::test::kSession;
+    name[3] = which;
+    return name;
+  }
+  fs::path path(char which) { return dir_ / "2023-11-14" / (session(which) + ".rec"); }
+  void put(char which, ByteView bytes) {
+    std::ofstream(path(which), std::ios::binary) << as_text(bytes);
+  }
+  /// row updates the index and gives what it says of one.
+  Row row(char which) {
+    EXPECT_TRUE(updater_.update());
+    const auto rows = index_.by_prefix(session(which), 2).value();
+    return rows.size() == 1 ? rows.front() : Row();
+  }
+
+  fs::path dir_ = [] {
+    char name[] = "/tmp/update-test-XXXXXX";
+    return fs::path(mkdtemp(name));
+  }();
+  Files files_ = *Files::open(dir_);
+  Index index_ = *Index::open("", Index::Mode::kWrite);
+  Updater updater_{files_, index_, {}};
+};
+
+TEST_F(UpdaterTest, TakesWhatIsThere) {
+  put('a', recording::test::make(recording::test::a_shell(), 3, {}, session('a')).file);
+  const Row found = row('a');
+  EXPECT_EQ(found.user, "alice");
+  EXPECT_EQ(found.what, "shell");
+  EXPECT_EQ(found.state, "complete");
+  Filter filter;
+  filter.screen = "secret.txt";
+  EXPECT_EQ(index_.find(filter)->size(), 1U);
+}
+
+TEST_F(UpdaterTest, FollowsAFileThatGrowsAndForgetsOneThatIsGone) {
+  const auto made = recording::test::make(recording::test::a_shell(), 2, {}, session('a'));
+  put('a', ByteView(made.file).first(made.ends[2] + 10));
+  EXPECT_EQ(row('a').state, "open");
+  std::ofstream(path('a'), std::ios::binary | std::ios::app)
+      << as_text(ByteView(made.file).subspan(made.ends[2] + 10));
+  EXPECT_EQ(row('a').state, "complete");
+  fs::remove(path('a'));
+  EXPECT_EQ(row('a').session, "");
+}
+
+TEST_F(UpdaterTest, OfAnEncryptedOneMetadataOnly) {
+  const auto recipient = recording::Identity::generate().recipient();
+  put('a',
+      recording::test::make(recording::test::a_shell(), 2, std::span(&recipient, 1), session('a'))
+          .file);
+  const Row found = row('a');
+  EXPECT_TRUE(found.encrypted);
+  EXPECT_EQ(found.what, "");
+  EXPECT_EQ(found.end_us, 1'700'000'009'000'000U);
+  Filter filter;
+  filter.text = "secret";
+  EXPECT_TRUE(index_.find(filter)->empty());
+}
+
+TEST_F(UpdaterTest, SaysWhatIsDamaged) {
+  auto file = recording::test::make(recording::test::a_shell(), 2, {}, session('a')).file;
+  file[file.size() / 2] ^= 1;
+  put('a', file);
+  EXPECT_EQ(row('a').state, "damaged");
+  put('b', as_bytes("not a recording"));
+  EXPECT_EQ(row('b').state, "damaged");
+}
+
+TEST_F(UpdaterTest, FollowsNoLinkAndReadsNoOtherName) {
+  const auto made = recording::test::make(recording::test::a_shell(), 2, {}, session('a'));
+  const fs::path elsewhere = dir_ / "elsewhere.rec";
+  std::ofstream(elsewhere, std::ios::binary) << as_text(made.file);
+  fs::create_symlink(elsewhere, path('a'));
+  fs::create_directory_symlink(dir_ / "2023-11-14", dir_ / "2023-11-15");
+  std::ofstream(dir_ / "2023-11-14" / "short.rec") << "x";
+  EXPECT_TRUE(updater_.update());
+  EXPECT_EQ(index_.count(), 0U);
+}
+
+TEST_F(UpdaterTest, AnUnchangedFileIsNotReadAgain) {
+  put('a', recording::test::make(recording::test::a_shell(), 3, {}, session('a')).file);
+  EXPECT_EQ(updater_.update()->read, 1U);
+  EXPECT_EQ(updater_.update()->read, 0U);
+  Updater second(files_, index_, {});
+  EXPECT_EQ(second.update()->read, 0U);
+}
+
+}  // namespace
+}  // namespace bastion::index

@@ -18,7 +18,8 @@ class Sum final : public FileEvents {
         shown != event.bytes_written) {
       std::abort();
     }
-    shown = event.operation == FileOperation::kOpen ? 0 : shown;
+    // A source's complaint is an open without a file: another one may still await its answer.
+    shown = event.operation == FileOperation::kOpen && event.file != 0 ? 0 : shown;
   }
   void file_data(const FileData& data) override { shown += data.bytes.size(); }
   std::uint64_t shown = 0;

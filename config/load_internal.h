@@ -49,6 +49,8 @@ void load_tests(PolicyLoader& loader, const YamlNode& node);
 /// read_allow and read_deny read what a rule grants, or takes away.
 void read_allow(PolicyLoader& loader, Fields& fields, Rule& rule);
 void read_deny(PolicyLoader& loader, Fields& fields, Rule& rule);
+/// read_files reads `files`, after `allow`.
+void read_files(Fields& fields, Rule& rule);
 
 /// is_word: the value is there and is exactly this word.
 bool is_word(const YamlNode* node, std::string_view word);

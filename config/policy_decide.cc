@@ -182,6 +182,8 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
   permissions.channels_max = data_.channels_max;
   permissions.session_channels_max = data_.session_channels_max;
   bool pty = restrictions.pty;
+  bool has_sftp = false;
+  bool has_exec = false;
   for (const Rule* rule : allow_rules_) {
     if (!covers(*rule)) {
       continue;
@@ -193,6 +195,14 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
       }
       add(permissions, allowance);
       out.any = true;
+      // The first rule that allows it decides, with its own files.
+      if (!has_sftp && allowance.covers(Action::kSubsystem, "sftp")) {
+        has_sftp = true;
+        permissions.sftp_files = rule->files;
+      } else if (!has_exec && allowance.action == Action::kExec) {
+        has_exec = true;
+        permissions.exec_files = rule->files;
+      }
       const Rule*& decided_by = out.rule_of[index_of(allowance.action)];
       if (decided_by != nullptr) {
         continue;
@@ -205,6 +215,11 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
         append_new(permissions.env, rule->env);
       }
     }
+  }
+  if (denied.has(Action::kExec)) {
+    // What sftp's rule allows of scp and rsync are commands all the same.
+    permissions.sftp_files.scp = permissions.sftp_files.rsync =
+        proto::FileRules::Command::kRefused;
   }
   permissions.pty = pty && (permissions.shell || permissions.exec);
   permissions.force_command = restrictions.force_command;

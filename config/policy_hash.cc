@@ -89,6 +89,11 @@ void put(Writer& out, const Rule& rule) {
     });
   });
   out.boolean(rule.pty);
+  const proto::FileRules& files = rule.files;
+  out.boolean(files.download).boolean(files.upload).boolean(files.digest).u64(files.size_max);
+  put_texts(out, files.paths);
+  put_texts(out, files.deny_paths);
+  out.u8(static_cast<std::uint8_t>(files.scp)).u8(static_cast<std::uint8_t>(files.rsync));
   put_texts(out, rule.env);
 }
 

@@ -155,6 +155,8 @@ struct Rule {
   std::vector<Allowance> allow;
   bool pty = true;
   std::vector<std::string> env;  // besides the service's
+  bool has_files = false;        // `files:` is there
+  proto::FileRules files;
 
   bool covers_user(const User& user) const;
   bool covers_login(const User& user, std::string_view login) const;

@@ -180,7 +180,7 @@ void read_later(Fields& fields) {
   }
   fields.later("force_command", "a user certificate's force-command is honoured");
   fields.later("commands", "allow exec as a whole, or not at all");
-  fields.later("paths", "allow sftp as a whole, or not at all");
+  fields.later("paths", "write files: {paths: […]}");
 }
 
 /// check_jump: nothing that looks inside a session can hold in a tunnel.
@@ -194,7 +194,7 @@ void check_jump(Fields& fields, const Rule& rule) {
   }
   constexpr std::string_view kOpaque =
       "jump is an opaque tunnel to the target, in which we see neither login nor commands";
-  for (const std::string_view key : {"logins", "record", "env", "pty", "commands", "paths"}) {
+  for (const std::string_view key : {"logins", "record", "env", "pty", "commands", "paths", "files"}) {
     if (fields.has(key)) {
       fields.file().error(fields.node(), fields.where() + ": a rule with \"" + std::string(key) +
                                              "\" cannot allow jump: " + std::string(kOpaque) +
@@ -251,6 +251,7 @@ void load_rule(PolicyLoader& loader, const YamlNode& node, std::size_t number,
   read_later(fields);
   fields.boolean("pty", rule.pty);
   rule.env = read_env(fields, "env");
+  read_files(fields, rule);
   fields.finish();
   check_jump(fields, rule);
   const bool routed = std::any_of(rule.allow.begin(), rule.allow.end(), [](const auto& allowance) {

@@ -224,6 +224,34 @@ std::string selector_text(const TargetSelector& selector) {
   return out + "}";
 }
 
+std::string files_text(const proto::FileRules& files) {
+  using Command = proto::FileRules::Command;
+  std::vector<std::string> allowed;
+  if (files.download) {
+    allowed.emplace_back("download");
+  }
+  if (files.upload) {
+    allowed.emplace_back("upload");
+  }
+  std::string out = "{allow: " + texts(allowed);
+  if (!files.paths.empty()) {
+    out += ", paths: " + texts(files.paths);
+  }
+  if (!files.deny_paths.empty()) {
+    out += ", deny_paths: " + texts(files.deny_paths);
+  }
+  if (files.size_max != 0) {
+    out += ", size: " + size_text(files.size_max);
+  }
+  out += std::string(", digest: ") + (files.digest ? "sha256" : "none");
+  for (const auto& [key, command] : {std::pair("scp", files.scp), std::pair("rsync", files.rsync)}) {
+    if (command != Command::kAsExec) {
+      out += std::string(", ") + key + (command == Command::kAllowed ? ": allow" : ": deny");
+    }
+  }
+  return out + "}";
+}
+
 void print_rule(Printer& out, const Rule& rule) {
   out.line(1, "- name: " + scalar(rule.name));
   if (rule.deny) {
@@ -254,6 +282,9 @@ void print_rule(Printer& out, const Rule& rule) {
     out.pair(2, "pty", "false");
   }
   out.pair_if(2, "env", texts(rule.env));
+  if (rule.has_files) {
+    out.pair(2, "files", files_text(rule.files));
+  }
 }
 
 void print_user_ca(Printer& out, const UserCa& ca) {

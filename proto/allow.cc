@@ -5,6 +5,7 @@
 
 #include "base/glob.h"
 #include "proto/connection_limits.h"
+#include "proto/file_commands.h"
 
 namespace bastion::proto {
 namespace {
@@ -49,6 +50,26 @@ bool matches(const std::vector<std::string>& globs, std::string_view path) {
   });
 }
 
+/// may_exec: a command that moves files has rules of its own, where it is recognised for certain.
+bool may_exec(const Permissions& permissions, std::string_view text) {
+  const FileCommand command = recognise_command(text);
+  const bool is_scp = command.kind == FileCommand::Kind::kScp;
+  if (!is_scp && command.kind != FileCommand::Kind::kRsync) {
+    return permissions.exec;
+  }
+  const FileRules& rules = permissions.exec ? permissions.exec_files : permissions.sftp_files;
+  const FileRules::Command rule = is_scp ? rules.scp : rules.rsync;
+  if ((command.downloads && !rules.download) || (command.uploads && !rules.upload)) {
+    return false;
+  }
+  switch (rule) {
+    case FileRules::Command::kAsExec: return permissions.exec;
+    case FileRules::Command::kAllowed: return permissions.exec || command.plain;
+    case FileRules::Command::kRefused: break;
+  }
+  return false;
+}
+
 bool may_start(const Permissions& permissions, const ChannelRequest& request) {
   if (request.text.find('\0') != std::string_view::npos) {
     return false;
@@ -60,7 +81,7 @@ bool may_start(const Permissions& permissions, const ChannelRequest& request) {
     case ChannelRequestType::kShell:
       return permissions.shell;
     case ChannelRequestType::kExec:
-      return permissions.exec;
+      return may_exec(permissions, request.text);
     case ChannelRequestType::kSubsystem:
       return permissions.every_subsystem ||
              std::ranges::find(permissions.subsystems, request.text) !=

@@ -15,6 +15,8 @@ void Bridge::set_names(const SessionNames& names) {
                    std::string(names.session)};
 }
 
+void Bridge::set_now(std::int64_t now_us) { state_->now_us = now_us; }
+
 Status Bridge::on_message(Leg from, Payload payload) {
   if (state_->is_lost(from) || payload.len == 0) {
     return fail(ErrorCode::kInternal, "a message of a leg that is lost, or of no bytes");
@@ -107,6 +109,7 @@ ChannelInfo Bridge::State::info(ChannelNumber number, const Channel& channel) co
       .use = channel.use,
       .pty = channel.pty,
       .open = channel.open && !closing,
+      .moves_files = channel.files != nullptr,
       .detail = channel.detail,
       .bytes_up = channel.num_bytes[index(Leg::kDownstream)],
       .bytes_down = channel.num_bytes[index(Leg::kUpstream)],
@@ -115,6 +118,9 @@ ChannelInfo Bridge::State::info(ChannelNumber number, const Channel& channel) co
 }
 
 void Bridge::State::erase(ChannelNumber number, Channel& channel) {
+  if (channel.files != nullptr) {
+    channel.files->finish(info(number, channel), now_us);
+  }
   if (channel.open) {
     events.channel_closed(info(number, channel));
   } else {

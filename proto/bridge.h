@@ -101,6 +101,10 @@ class Bridge {
   /// set_names gives the names for the lines that a refused user reads; they are copied.
   void set_names(const SessionNames& names);
 
+  /// set_now gives the monotonic time in µs by which the durations of file events are reckoned.
+  /// Call it before on_message() as often as the time is known.
+  void set_now(std::int64_t now_us);
+
   /// on_message handles one message of 80 or more that `from` sent. The payload is used up. An
   /// error is the fault of that leg: disconnect it with the error's text, then call upstream_lost()
   /// or downstream_lost(). kUnsupported says that the message number is none of RFC 4254's, and

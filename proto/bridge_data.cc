@@ -45,6 +45,9 @@ Status Bridge::State::on_data(Leg from, Channel& channel, Payload payload) {
   }
   channel.num_bytes[index(from)] += n;
   num_bytes[index(from)] += n;
+  if (channel.files != nullptr && !extended) {
+    return pass_files(from, parsed->recipient, channel, payload, parsed->header_len);
+  }
   if (n <= receiver.max_packet) {
     store_u32(payload.data + 1, receiver.peer_number);
     sink(to).send_in_place(payload);
@@ -60,6 +63,9 @@ void Bridge::State::grant(Leg sender, Channel& channel, bool by_adjust) {
   const ChannelSide& side = channel.side(sender);
   if (side.eof_in || side.close_in || side.close_out) {
     return;
+  }
+  if (sender == Leg::kDownstream && channel.files != nullptr && channel.files->congested()) {
+    return;  // until enough of its requests are answered
   }
   WindowLedger& window = channel.from(sender);
   const std::uint32_t n = window.grantable();
@@ -87,6 +93,7 @@ Status Bridge::State::on_window_adjust(Leg from, ChannelNumber number, Channel& 
   if (channel.ending) {
     pump_ending(number, channel);
   } else {
+    pump_answers(channel);  // what we have to say comes first
     grant(sender, channel, true);
   }
   return {};

@@ -128,8 +128,12 @@ Status Bridge::State::on_open(Leg from, Payload payload) {
   side.peer_number = open.sender;
   side.max_packet = std::min(open.max_packet, limits::kMaxPacketBytes);
   side.confirmed = true;
+  // What it will run is not known yet.
+  const bool answers = open.type == ChannelType::kSession &&
+                       (permissions.sftp_files.restricts() || permissions.exec_files.restricts());
   const std::uint32_t window =
-      channel.from(to).open(open.window, open.type == ChannelType::kSession);
+      answers ? channel.from(to).open_for_answers(open.window)
+              : channel.from(to).open(open.window, open.type == ChannelType::kSession);
   rewrite_channel_open(payload, *number, window, side.max_packet);
   sink(to).send_in_place(payload);
   return {};

@@ -58,7 +58,7 @@ Status Bridge::State::on_channel_request(Leg from, ChannelNumber number, Channel
   const bool permitted =
       channel.type == ChannelType::kSession && allows(permissions, from, request);
   if (permitted && startable && countable && reachable) {
-    note_relayed(channel, request);
+    note_relayed(number, channel, request);
     // Before it is relayed: that uses the message up.
     tell_request(number, channel, request, true);
     return relay_request(from, channel, request, payload);
@@ -105,7 +105,8 @@ Status Bridge::State::relay_request(Leg from, Channel& channel, const ChannelReq
   return {};
 }
 
-void Bridge::State::note_relayed(Channel& channel, const ChannelRequest& request) {
+void Bridge::State::note_relayed(ChannelNumber number, Channel& channel,
+                                 const ChannelRequest& request) {
   switch (request.type) {
     case ChannelRequestType::kEnv:
       ++channel.num_env;
@@ -116,6 +117,8 @@ void Bridge::State::note_relayed(Channel& channel, const ChannelRequest& request
       channel.start = Channel::Start::kAwaited;
       channel.use = use_of(request.type);
       channel.detail = request.text.substr(0, kDetailBytesMax);
+      channel.files =
+          FileStage::make(*this, number, channel.use, request.text, permissions, now_us);
       break;
     case ChannelRequestType::kExitStatus:
       channel.exit_seen = true;
@@ -164,6 +167,7 @@ Status Bridge::State::on_channel_reply(Leg from, ChannelNumber number, Channel& 
       } else {
         channel.use = ChannelUse::kNone;
         channel.detail.clear();
+        drop_files(channel);
       }
       break;
     default:

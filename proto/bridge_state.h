@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "proto/agent_filter.h"
 #include "proto/bounded_queue.h"
 #include "proto/bridge.h"
+#include "proto/bridge_files.h"
 #include "proto/channel_open.h"
 #include "proto/channel_permits.h"
 #include "proto/connection_limits.h"
@@ -69,6 +71,7 @@ struct Channel {
   std::string detail;
   std::string end_line;
   std::size_t end_sent = 0;
+  std::unique_ptr<FileStage> files;  // null: it moves no files that we know of
 
   ChannelSide& side(Leg leg) { return sides[index(leg)]; }
   const ChannelSide& side(Leg leg) const { return sides[index(leg)]; }
@@ -95,7 +98,7 @@ struct ExpectedReply {
   std::uint32_t forward_id = 0;
 };
 
-struct Bridge::State {
+struct Bridge::State final : FileStage::Tells {
   State(const Permissions& permissions_in, PacketSink& downstream, PacketSink& upstream,
         BridgeEvents& events_in)
       : permissions(permissions_in), sinks{&downstream, &upstream}, events(events_in) {}
@@ -119,6 +122,7 @@ struct Bridge::State {
   std::array<bool, 2> lost{};
   bool finished_told = false;
   std::string lost_text;
+  std::int64_t now_us = 0;
   std::array<std::uint64_t, 2> num_bytes{};
 
   PacketSink& sink(Leg leg) { return *sinks[index(leg)]; }
@@ -156,6 +160,19 @@ struct Bridge::State {
   /// settle erases a channel that both sides have closed.
   void settle(ChannelNumber number, Channel& channel);
 
+  // bridge_files.cc
+  /// pass_files relays the data of a channel whose files are watched; its window is debited.
+  Status pass_files(Leg from, ChannelNumber number, Channel& channel, Payload payload,
+                    std::size_t header_len);
+  /// pump_answers sends the user what refused requests are answered with, where the stream is
+  /// between two messages (`between`: it is, although more has been looked at) and the window
+  /// allows it.
+  void pump_answers(Channel& channel, bool between = false);
+  /// drop_files: the channel moves no files after all.
+  static void drop_files(Channel& channel);
+  void tell_file(ChannelNumber number, const FileEvent& event) override;
+  void tell_file_data(ChannelNumber number, const FileData& data) override;
+
   // bridge_requests.cc
   Status on_channel_request(Leg from, ChannelNumber number, Channel& channel, Payload payload);
   Status on_channel_reply(Leg from, ChannelNumber number, Channel& channel, Payload payload);
@@ -163,7 +180,7 @@ struct Bridge::State {
   void flush_replies(Leg to, ChannelNumber number, Channel& channel);
   Status relay_request(Leg from, Channel& channel, const ChannelRequest& request, Payload payload);
   Status relay_start(Channel& channel, const ChannelRequest& request, Payload payload);
-  static void note_relayed(Channel& channel, const ChannelRequest& request);
+  void note_relayed(ChannelNumber number, Channel& channel, const ChannelRequest& request);
   void tell_request(ChannelNumber number, Channel& channel, const ChannelRequest& request,
                     bool allowed);
 

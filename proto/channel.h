@@ -45,7 +45,8 @@ struct ChannelInfo {
   Leg opener = Leg::kDownstream;
   ChannelUse use = ChannelUse::kNone;
   bool pty = false;
-  bool open = false;  // confirmed, and not yet closed by either side
+  bool open = false;         // confirmed, and not yet closed by either side
+  bool moves_files = false;  // sftp, scp, rsync or git: told as file events
   std::string_view detail;
   std::uint64_t bytes_up = 0;    // data and extended data bytes relayed to the target
   std::uint64_t bytes_down = 0;  // … and to the user

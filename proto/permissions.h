@@ -15,6 +15,30 @@ struct ForwardPattern {
   friend bool operator==(const ForwardPattern&, const ForwardPattern&) = default;
 };
 
+/// FileRules is what one rule says of files: of an sftp channel, and of scp and rsync where they
+/// are recognised. The default restricts nothing.
+struct FileRules {
+  enum class Command : std::uint8_t {
+    kAsExec,   // allowed where any command is
+    kAllowed,  // … and also where no other command is
+    kRefused,
+  };
+  bool download = true;  // content may be read
+  bool upload = true;    // content may be written, and anything else changed
+  /// What may be touched, and what may not: patterns of base/path_rules.h. No `paths`: everything.
+  std::vector<std::string> paths;
+  std::vector<std::string> deny_paths;
+  std::uint64_t size_max = 0;  // bytes of one file; 0: no limit
+  bool digest = false;         // content is shown to the owner, for digests
+  Command scp = Command::kAsExec;
+  Command rsync = Command::kAsExec;
+
+  bool has_paths() const { return !paths.empty() || !deny_paths.empty(); }
+  /// restricts: an sftp request may be refused by them.
+  bool restricts() const { return !download || !upload || has_paths() || size_max != 0; }
+  friend bool operator==(const FileRules&, const FileRules&) = default;
+};
+
 /// Permissions is what one session may do inside SSH: the part of a grant that proto/ enforces.
 /// The default allows nothing. Compiled by the policy, carried to the worker by the warden,
 /// immutable for the life of the session.
@@ -34,6 +58,8 @@ struct Permissions {
   /// force_command replaces every shell, exec and subsystem request (a user certificate's critical
   /// option); empty: none. With it neither pty-less subsystems nor signals of the user pass.
   std::string force_command;
+  FileRules sftp_files;                              // of the rule that allows the subsystem sftp
+  FileRules exec_files;                              // … and that allows exec
   std::uint32_t channels_max = 64;                   // all kinds, per connection
   std::uint32_t session_channels_max = 10;           // "session" channels, per connection
 

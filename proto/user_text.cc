@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "proto/file_commands.h"
+
 namespace bastion::proto {
 namespace {
 
@@ -149,9 +151,16 @@ std::string start_refused_text(const OwnedNames& names, const Permissions& permi
     case ChannelRequestType::kSubsystem:
       text += "use " + cut(request.text);
       break;
-    default:
-      text += "run commands";
+    default: {
+      const FileCommand command = recognise_command(request.text);
+      text += command.kind == FileCommand::Kind::kScp     ? "copy by the old scp protocol"
+              : command.kind == FileCommand::Kind::kRsync ? "use rsync"
+                                                          : "run commands";
+      if (command.kind == FileCommand::Kind::kScp || command.kind == FileCommand::Kind::kRsync) {
+        text += command.downloads ? " to download" : " to upload";
+      }
       break;
+    }
   }
   text += on_target(names);
   if (const std::string list = allowed_list(permissions); !list.empty()) {

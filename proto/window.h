@@ -21,12 +21,29 @@ class WindowLedger {
   /// A grant that no adjustment of the receiver caused is at least this, or doubles what is left,
   /// so that they are few.
   static constexpr std::uint32_t kGrantStep = 256 * 1024;
+  /// One packet and what surrounds it.
+  static constexpr std::uint32_t kAnswerStep = 64 * 1024;
 
   /// open starts the account with the receiver's first window; returns the sender's.
   std::uint32_t open(std::uint32_t window, bool with_reserve) {
     credit_ = window;
     granted_ = 0;
     reserve_ = with_reserve && window >= kReserveWindowMin ? kReserveBytes : 0;
+    step_max_ = UINT32_MAX;
+    const std::uint32_t first = grantable();
+    granted_ = first;
+    return first;
+  }
+
+  /// open_for_answers is open() where we answer in the sender's place (proto/sftp_stream.h), and
+  /// the sender may have nothing to say meanwhile. Receivers adjust after having consumed half of
+  /// their window at the latest: that half, and a little, is kept for us, and where nothing else is left the
+  /// sender gets it in small steps.
+  std::uint32_t open_for_answers(std::uint32_t window) {
+    credit_ = window;
+    granted_ = 0;
+    reserve_ = std::min(window, window / 2 + kReserveBytes);
+    step_max_ = kAnswerStep;
     const std::uint32_t first = grantable();
     granted_ = first;
     return first;
@@ -35,7 +52,7 @@ class WindowLedger {
   /// adjust adds what the receiver grants; false (and no change) where its window would pass
   /// 2^32 - 1, which RFC 4254 5.2 forbids.
   [[nodiscard]] bool adjust(std::uint32_t n) {
-    if (n > UINT32_MAX - credit_) {
+    if (n > UINT32_MAX - credit_ - kept_) {
       return false;
     }
     credit_ += n;
@@ -62,6 +79,13 @@ class WindowLedger {
     return true;
   }
 
+  /// settle_kept: of what was relayed, `kept` bytes in all have not gone on yet, and `dropped` more
+  /// never will: the receiver's room for those is there again.
+  void settle_kept(std::uint32_t kept, std::uint32_t dropped) {
+    kept_ = kept;
+    credit_ += dropped;
+  }
+
   /// injectable is how much of our own the receiver takes now; inject spends it.
   std::uint32_t injectable() const { return credit_ - granted_; }
   [[nodiscard]] bool inject(std::uint32_t n) {
@@ -77,7 +101,7 @@ class WindowLedger {
   std::uint32_t grantable() const {
     std::uint32_t target = credit_ > reserve_ ? credit_ - reserve_ : 0;
     if (target == 0 && granted_ == 0) {
-      target = credit_;
+      target = std::min(credit_, step_max_);
     }
     target = std::min(target, limits::kWindowBytesMax);
     return target > granted_ ? target - granted_ : 0;
@@ -97,6 +121,8 @@ class WindowLedger {
   std::uint32_t credit_ = 0;
   std::uint32_t granted_ = 0;
   std::uint32_t reserve_ = 0;
+  std::uint32_t step_max_ = UINT32_MAX;
+  std::uint32_t kept_ = 0;  // relayed, and still with us
 };
 
 }  // namespace bastion::proto

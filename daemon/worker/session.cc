@@ -279,6 +279,7 @@ bool WorkerSession::on_payload(proto::Leg which, const proto::Payload& payload) 
 
 Status WorkerSession::on_channel_message(proto::Leg which, const proto::Payload& payload) {
   if (bridge_ != nullptr) {
+    bridge_->set_now(worker_.now().ns / 1000);
     return bridge_->on_message(which, payload);
   }
   if (local_ == nullptr) {

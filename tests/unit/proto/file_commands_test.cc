@@ -1,0 +1,120 @@
+#include "proto/file_commands.h"
+
+#include <gtest/gtest.h>
+
+#include "proto/scp_stream.h"
+#include "tests/unit/proto/sftp_support.h"
+
+namespace bastion::proto {
+namespace {
+
+using Kind = FileCommand::Kind;
+using Lines = std::vector<std::string>;
+
+TEST(FileCommands, RecognisesWhatClientsSend) {
+  const FileCommand up = recognise_command("scp -v -r -t -- '/srv/my files'");
+  EXPECT_EQ(up.kind, Kind::kScp);
+  EXPECT_TRUE(up.uploads && !up.downloads && up.plain);
+  EXPECT_EQ(up.paths, (std::vector<std::string>{"/srv/my files"}));
+  const FileCommand down = recognise_command("/usr/bin/scp -pf a b*.c");
+  EXPECT_TRUE(down.kind == Kind::kScp && down.downloads && !down.uploads);
+  EXPECT_EQ(down.paths.size(), 2U);
+  EXPECT_FALSE(recognise_command("sudo -n -u root scp -f /etc/hosts").plain);
+  EXPECT_EQ(recognise_command("sudo -n -u root scp -f /etc/hosts").kind, Kind::kScp);
+  const FileCommand sender =
+      recognise_command("rsync --server --sender -vlogDtpre.iLsfxCIvu . src/");
+  EXPECT_TRUE(sender.kind == Kind::kRsync && sender.downloads && !sender.uploads);
+  const FileCommand receiver =
+      recognise_command("rsync --server -vlogDtpre.iLsfxCIvu --delete . /srv/up");
+  EXPECT_TRUE(receiver.kind == Kind::kRsync && receiver.uploads && !receiver.downloads);
+  EXPECT_TRUE(recognise_command("rsync --server --sender -re.i --remove-source-files . a").uploads);
+  EXPECT_EQ(recognise_command("/usr/lib/openssh/sftp-server").kind, Kind::kSftp);
+  EXPECT_EQ(recognise_command("exec sftp-server -e").kind, Kind::kSftp);
+  EXPECT_TRUE(recognise_command("git-upload-pack 'a.git'").downloads);
+  EXPECT_TRUE(recognise_command("git receive-pack 'a.git'").uploads);
+}
+
+TEST(FileCommands, LeavesEverythingElseToExec) {
+  for (const char* command : {
+           "scp",
+           "scp -t",
+           "scp -f -t a",
+           "scp a b:",
+           "scp -t a; id",
+           "scp -t $(id)",
+           "scp -t `id`",
+           "scp -t a && id",
+           "scp -t a | id",
+           "scp -t \"$HOME\"",
+           "scp -t 'a",
+           "scp -t a > b",
+           "X=1 scp -t a",
+           "echo scp -t a",
+           "./scp -t a",
+           "/tmp/scp -t a",
+           "~/bin/scp -t a",
+           "scp -t a\nid",
+           "scp -S id -t a",
+           "sh -c 'scp -t a'",
+           "env scp -t a",
+           "sudo -s scp -t a",
+           "rsync --server --daemon .",
+           "rsync --server --config=x .",
+           "rsync a b",
+           "rsync --server --log-file=/x . a",
+           "rsync --server -ersh . a",
+           "cat sftp-server",
+           "rsync --server",
+           "git status",
+           "git-upload-pack",
+           "",
+           "#scp -t a",
+           "scp -t a &",
+       }) {
+    EXPECT_EQ(recognise_command(command).kind, Kind::kNone) << command;
+  }
+}
+
+TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
+  using namespace std::string_literals;  // NOLINT: NULs in texts
+  const std::vector<std::pair<Leg, std::string>> conversation{
+      {Leg::kUpstream, "\0"s},          {Leg::kDownstream, "T1 0 1 0\n"s},
+      {Leg::kUpstream, "\0"s},          {Leg::kDownstream, "C0644 5 a.txt\n"s},
+      {Leg::kUpstream, "\0"s},          {Leg::kDownstream, "hello\0"s},
+      {Leg::kUpstream, "\0"s},          {Leg::kDownstream, "D0755 0 sub\n"s},
+      {Leg::kUpstream, "\0"s},          {Leg::kDownstream, "C0600 9 taken\n"s},
+      {Leg::kUpstream, "\1no room\n"s}, {Leg::kDownstream, "C0600 0 empty\n\0"s},
+      {Leg::kUpstream, "\0\0"s},        {Leg::kDownstream, "E\nC0644 1 ../x\nx\0"s},
+      {Leg::kUpstream, "\0\0"s}};
+  for (std::size_t at = 0; at <= 20; ++at) {
+    SCOPED_TRACE("split at " + std::to_string(at));
+    sftp_test::Log log;
+    ScpStream stream(true, true, log);
+    for (const auto& [from, text] : conversation) {
+      const std::size_t cut = std::min(at, text.size());
+      stream.pass(from, as_bytes(std::string_view(text).substr(0, cut)), 0);
+      stream.pass(from, as_bytes(std::string_view(text).substr(cut)), 0);
+    }
+    stream.finish(9);
+    EXPECT_EQ(
+        log.lines,
+        (Lines{"open done #1 a.txt", "close done #1 a.txt read 0 written 5!", "mkdir done sub",
+               "open done #2 sub/taken", "close failed #2 sub/taken read 0 written 0 status 1",
+               "open done #3 sub/empty", "close done #3 sub/empty read 0 written 0!",
+               "open done #4 ../x", "close unanswered #4 ../x read 0 written 1"}));
+    EXPECT_FALSE(log.reasons[7].empty()) << "a name that leads elsewhere";
+    EXPECT_EQ(log.uploaded, "hellox");
+  }
+}
+
+TEST(ScpStream, SaysOnceThatItCannotFollow) {
+  sftp_test::Log log;
+  ScpStream stream(false, false, log);
+  stream.pass(Leg::kUpstream, as_bytes("Welcome to web1\n"), 0);
+  stream.pass(Leg::kUpstream, as_bytes("C0644 5 a\n"), 0);
+  stream.finish(0);
+  EXPECT_EQ(log.lines, (Lines{"session failed"}));
+}
+
+}  // namespace
+}  // namespace bastion::proto

@@ -39,22 +39,6 @@ bool is_day(std::string_view text) {
 
 using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
 
-std::vector<std::string> names_in(UniqueFd folder) {
-  std::vector<std::string> names;
-  if (!folder) {
-    return names;
-  }
-  const Folder opened(fdopendir(folder.get()), &closedir);
-  if (opened == nullptr) {
-    return names;
-  }
-  (void)folder.release();
-  while (const dirent* entry = readdir(opened.get())) {
-    names.emplace_back(entry->d_name);
-  }
-  return names;
-}
-
 struct statx state_of(int folder, const std::string& name) {
   struct statx state{};
   statx(folder, name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BLOCKS | STATX_MTIME | STATX_TYPE, &state);
@@ -104,8 +88,24 @@ Result<UniqueFd> Store::open_at(int folder, const std::string& name, std::uint64
   return fd;
 }
 
+/// names_in reads a folder. One that cannot be read is told of: nothing in it is sealed or removed.
+std::vector<std::string> Store::names_in(Result<UniqueFd> folder) {
+  std::vector<std::string> names;
+  const Folder opened(folder ? fdopendir(folder->get()) : nullptr, &closedir);
+  if (opened == nullptr) {
+    note("a folder of recordings cannot be read",
+         folder ? disk_error(errno) : disk_error(static_cast<int>(folder.error().detail)));
+    return names;
+  }
+  (void)folder->release();
+  while (const dirent* entry = readdir(opened.get())) {
+    names.emplace_back(entry->d_name);
+  }
+  return names;
+}
+
 Status Store::lock(int wait_ms) {
-  auto file = open_at(folder_.get(), ".lock", O_CREAT | O_RDWR);
+  auto file = open_at(folder_.get(), ".lock", O_CREAT | O_RDONLY);
   if (!file) {
     return std::unexpected(file.error());
   }
@@ -175,7 +175,7 @@ void Store::remove_mark(std::string_view day, std::string_view session) {
 std::vector<OpenMark> Store::marks() {
   std::vector<OpenMark> out;
   auto folder = open_at(folder_.get(), "open", O_RDONLY | O_DIRECTORY);
-  for (const std::string& name : names_in(folder ? std::move(*folder) : UniqueFd())) {
+  for (const std::string& name : names_in(std::move(folder))) {
     if (name.size() == kDayLen + 1 + recording::kSessionIdLen && name[kDayLen] == '.' &&
         is_day(std::string_view(name).substr(0, kDayLen)) &&
         recording::is_session_id(std::string_view(name).substr(kDayLen + 1))) {
@@ -263,7 +263,7 @@ void Store::tidy() {
   std::vector<Found> all;
   std::uint64_t total = 0;
   auto top = open_at(folder_.get(), ".", O_RDONLY | O_DIRECTORY);
-  for (const std::string& day : names_in(top ? std::move(*top) : UniqueFd())) {
+  for (const std::string& day : names_in(std::move(top))) {
     if (!is_day(day) || ending_) {
       continue;
     }

@@ -71,6 +71,7 @@ class Store {
 
  private:
   Result<UniqueFd> open_at(int folder, const std::string& name, std::uint64_t flags) const;
+  std::vector<std::string> names_in(Result<UniqueFd> folder);
   void note(std::string text, std::string about);
   void sync_loop();
   void tidy_loop();

@@ -246,7 +246,7 @@ void add_recorder_rules(Filter& filter) {
     filter.allow(name);
   }
   filter.allow("newfstatat", {bits(3, AT_EMPTY_PATH, AT_EMPTY_PATH)});
-  for (const int command : {F_GETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS}) {
+  for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS}) {
     filter.allow("fcntl", {low_is(1, command)});
   }
   filter.kill("socket");

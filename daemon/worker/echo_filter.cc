@@ -29,6 +29,33 @@ std::size_t sequence_len(std::string_view text) {
   return at < text.size() && text[at] >= 0x40 && text[at] <= 0x7e ? at + 1 : 0;
 }
 
+/// skippable_len: what may stand around an echo: a cursor sequence, a bell, a backspace.
+std::size_t skippable_len(std::string_view text) {
+  return !text.empty() && (text.front() == '\a' || text.front() == '\b') ? 1 : sequence_len(text);
+}
+
+/// echo_len is how much of `text` is the echo of a whole line, its end included; 0: it is none.
+std::size_t echo_len(std::string_view text, std::string_view line) {
+  std::size_t at = 0;
+  for (const char c : line) {
+    while (const std::size_t skipped = skippable_len(text.substr(at))) {
+      at += skipped;
+    }
+    if (at == text.size() || text[at] != c) {
+      return 0;
+    }
+    ++at;
+  }
+  while (const std::size_t skipped = skippable_len(text.substr(at))) {
+    at += skipped;
+  }
+  if (at == text.size() || (text[at] != '\r' && text[at] != '\n' && text[at] != '^')) {
+    return 0;
+  }
+  const std::size_t end = text.find('\n', at);
+  return end == std::string_view::npos ? text.size() : end + 1;
+}
+
 }  // namespace
 
 // hide forgets `count` waiting bytes: the printable ones are counted, the controls shown.
@@ -83,39 +110,34 @@ EchoFilter::Shown EchoFilter::output(ByteView bytes) {
     return shown;
   }
   std::string_view text = as_text(bytes);
-  bool follows = true;  // nothing but echo and cursor sequences so far
   const std::size_t before = waiting_.size();
   while (!text.empty() && !waiting_.empty()) {
-    if (follows) {
-      if (text.front() == waiting_.front() && is_printable(text.front())) {
-        shown.text += text.front();
-        waiting_.erase(0, 1);
-        text.remove_prefix(1);
+    const std::size_t enter = waiting_.find_first_of(kLineEnds);
+    if (enter != std::string::npos) {
+      // A line that was over before its echo came: all of it, or none.
+      std::size_t used = echo_len(text, std::string_view(waiting_).substr(0, enter));
+      if (used > 0) {
+        shown.text += waiting_.substr(0, enter + 1);
+        waiting_.erase(0, enter + 1);
         release_controls(shown);
-        continue;
-      }
-      if (const std::size_t len = sequence_len(text); len > 0) {
-        text.remove_prefix(len);
-        continue;
-      }
-      if (text.front() == '\a' || text.front() == '\b') {
-        text.remove_prefix(1);
-        continue;
-      }
-    }
-    follows = false;
-    if (text.front() == '\n') {
-      // The line that ended with Enter is answered: what of it was not echoed never will be.
-      const std::size_t enter = waiting_.find_first_of(kLineEnds);
-      if (enter != std::string::npos) {
+      } else {
+        used = text.find('\n') + 1;
+        if (used == 0) {
+          break;
+        }
         hide(shown, enter + 1);
-        follows = true;
       }
-    } else if (text.front() == '\r') {
+      text.remove_prefix(used);
+    } else if (const std::size_t skipped = skippable_len(text); skipped > 0) {
+      text.remove_prefix(skipped);
+    } else if (text.front() == waiting_.front()) {
+      shown.text += text.front();
+      waiting_.erase(0, 1);
       text.remove_prefix(1);
-      continue;
+      release_controls(shown);
+    } else {
+      break;
     }
-    text.remove_prefix(1);
   }
   passed_over_ = !waiting_.empty() && waiting_.size() == before;
   return shown;

@@ -13,8 +13,9 @@ namespace bastion::daemon {
 /// and pass at once, after the text before them.
 ///
 /// An echo is what stands at the beginning of the target's next output, cursor sequences aside, or
-/// right behind the echo before it. A line that is over (its Enter was answered by a new line) is
-/// echoed no more, nor is what the target has passed over when more is typed.
+/// right behind the echo before it; of a line that is over already all of it, or nothing. A line
+/// that is over (its Enter was answered by a new line) is echoed no more, nor is what the target
+/// has passed over when more is typed.
 class EchoFilter {
  public:
   /// What may be recorded: bytes as they were typed, and how many were typed unseen before them.

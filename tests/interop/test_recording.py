@@ -1,6 +1,7 @@
 """What a recorded session leaves: every byte that passed, whatever dies meanwhile, or no session."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -199,7 +200,7 @@ def test_typed_input_is_kept_as_far_as_it_is_echoed(lab, make_bastion, tmp_path)
     recording = recordings.read_new(bastion, [])
     typed = recording.bytes_of("stdin")
     assert typed.startswith(b"visible\r") and b"hunter2" not in typed
-    assert not any(byte in typed[8:] for byte in b"hunter2")
+    assert not any(byte in typed[8:] for byte in b"hunter2"), typed
     assert recording.kinds().count("input-hidden") == 1
     assert bytes.fromhex(next(e["bytes"] for e in recording.entries if e["kind"] == "input-hidden")) == b"\x07"
 
@@ -348,24 +349,27 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def fill(path: pathlib.Path) -> None:
+    """Writes until the disk takes no more."""
+    with path.open("ab", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+
 def test_a_full_disk_ends_sessions_and_room_lets_new_ones_in(lab, make_bastion, tmp_path, small_disk):
     bastion = make_bastion(service=service_of(lab, small_disk / "state", recording={"reserve": "0B"}))
     alice = client_of(bastion, tmp_path / "alice", lab.alice)
     traffic = Traffic(alice, 2)
     process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
     filler = small_disk / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(64 * 1024))
-                file.flush()
-        except OSError:
-            pass
+    fill(filler)
     process.wait_until(lambda: traffic.running() == 0, timeout=40, what="the end of sessions")
     traffic.join()
     for error in traffic.errors():
         assert "this session is to be recorded, and cannot be any more" in error, error
     check_all_recorded(bastion, traffic, [])
+    fill(filler)  # also what the ended sessions gave back
     process.wait_until(lambda: "no space left on the disk" in refused_line(alice), timeout=5, what="a refusal")
     assert alice.ssh(DESTINATION, "echo passed").out == b""
     filler.unlink()

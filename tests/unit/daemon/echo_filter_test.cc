@@ -58,6 +58,20 @@ TEST(EchoFilter, APasswordTypedLetterByLetterShowsNoneOfThem) {
   EXPECT_EQ(terminal.hidden, 6u);
 }
 
+TEST(EchoFilter, AnAnswerThatBeginsAsThePasswordDoesShowsNothingOfIt) {
+  Terminal terminal;
+  terminal.types("hunter2\r").prints("hidden\r\n").ends();
+  EXPECT_EQ(terminal.shown, "\r");
+  EXPECT_EQ(terminal.hidden, 7u);
+}
+
+TEST(EchoFilter, ALineThatWasOverBeforeItsEchoIsShownWhole) {
+  Terminal terminal;
+  terminal.types("ls\rpwd\r").prints("ls\r\npwd\r\n").ends();
+  EXPECT_EQ(terminal.shown, "ls\rpwd\r");
+  EXPECT_EQ(terminal.hidden, 0u);
+}
+
 TEST(EchoFilter, StarsAreNoEcho) {
   Terminal terminal;
   for (const char c : std::string("abc")) {

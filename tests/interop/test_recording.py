@@ -100,6 +100,10 @@ def test_a_terminal_with_its_sizes_and_a_notice(alice, bastion, before):
     assert {"pty", "resize"} <= set(recording.kinds())
 
 
+def test_status_says_how_much_there_is(bastion):
+    assert re.search(r"· recordings [\d.]+\w?, disk \d+% free\n", bastion.control("status").ok().text)
+
+
 def test_the_notice_is_for_terminals_alone(alice, bastion, before):
     async def shell():
         async with connect(alice, USER) as connection:

@@ -45,15 +45,29 @@ bool take(const Json& json, const char* name, std::uint64_t& out) {
 
 }  // namespace
 
-HashText hash_text(std::string_view bytes) {
+std::string hex_of(ByteView octets) {
   constexpr char kDigits[] = "0123456789abcdef";
-  const crypto::Digest digest = crypto::hash(crypto::HashAlgorithm::kSha256, as_bytes(bytes));
-  HashText out;
-  for (const std::uint8_t octet : digest.view()) {
+  std::string out;
+  for (const std::uint8_t octet : octets) {
     out += kDigits[octet >> 4];
     out += kDigits[octet & 15];
   }
   return out;
+}
+
+Result<std::array<std::uint8_t, 32>> hash_bytes(std::string_view hash) {
+  if (!is_hash(hash)) {
+    return fail(ErrorCode::kMalformed, "not a hash");
+  }
+  std::array<std::uint8_t, 32> out{};
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<std::uint8_t>(digit(hash[2 * i]) << 4 | digit(hash[2 * i + 1]));
+  }
+  return out;
+}
+
+HashText hash_text(std::string_view bytes) {
+  return hex_of(crypto::hash(crypto::HashAlgorithm::kSha256, as_bytes(bytes)).view());
 }
 
 HashText no_hash() { return HashText(kHashTextLen, '0'); }
@@ -69,35 +83,29 @@ std::string append_line(Head& head, std::string_view body) {
 }
 
 Result<Bytes> signed_head(const Head& head) {
-  if (!is_hash(head.hash)) {
-    return fail(ErrorCode::kMalformed, "not a hash");
+  const auto hash = hash_bytes(head.hash);
+  if (!hash) {
+    return std::unexpected(hash.error());
   }
   Writer out;
-  out.bytes(as_bytes(kHeadDomain)).u8(0).u64(head.seq);
-  for (std::size_t i = 0; i < kHashTextLen; i += 2) {
-    out.u8(static_cast<std::uint8_t>(digit(head.hash[i]) << 4 | digit(head.hash[i + 1])));
-  }
+  out.bytes(as_bytes(kHeadDomain)).u8(0).u64(head.seq).bytes(*hash);
   return out.take();
 }
 
-Result<std::string> sign_head(const crypto::PrivateKey& key, const Head& head) {
+Result<Bytes> sign_head(const crypto::PrivateKey& key, const Head& head) {
   const auto bytes = signed_head(head);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
-  const auto signature = key.sign(*ed25519(), *bytes);
-  if (!signature) {
-    return std::unexpected(signature.error());
-  }
-  return crypto::base64_encode(*signature);
+  return key.sign(*ed25519(), *bytes);
 }
 
-Status verify_head(const crypto::PublicKey& key, const Head& head, std::string_view signature) {
+Status verify_head(const crypto::PublicKey& key, const Head& head, std::string_view base64) {
   const auto bytes = signed_head(head);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
-  const auto blob = crypto::base64_decode(signature);
+  const auto blob = crypto::base64_decode(base64);
   if (!blob) {
     return std::unexpected(blob.error());
   }

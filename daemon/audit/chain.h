@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,6 +20,9 @@ namespace bastion::audit {
 using HashText = std::string;
 inline constexpr std::size_t kHashTextLen = 64;
 HashText hash_text(std::string_view bytes);
+/// hex_of writes octets as a HashText does; hash_bytes is its inverse for what is a hash.
+std::string hex_of(ByteView octets);
+Result<std::array<std::uint8_t, 32>> hash_bytes(std::string_view hash);
 /// no_hash is what stands before the first line: 64 zeros.
 HashText no_hash();
 
@@ -36,10 +40,10 @@ std::string append_line(Head& head, std::string_view body);
 /// as 8 octets (most significant first) and the 32 octets of the hash. kMalformed for a hash that
 /// is none.
 Result<Bytes> signed_head(const Head& head);
-/// sign_head, verify_head: Ed25519 in base64 over signed_head.
-Result<std::string> sign_head(const crypto::PrivateKey& key, const Head& head);
+/// sign_head gives an Ed25519 signature blob over signed_head; a line has it in base64.
+Result<Bytes> sign_head(const crypto::PrivateKey& key, const Head& head);
 [[nodiscard]] Status verify_head(const crypto::PublicKey& key, const Head& head,
-                                 std::string_view signature);
+                                 std::string_view base64);
 
 /// Line is what a reader takes from one line.
 struct Line {

@@ -23,6 +23,7 @@ inline constexpr std::size_t kEventBytesMax = 24 * 1024;
 inline constexpr std::size_t kLineBytesMax = 128 * 1024;
 
 constexpr Name last_of(Name) { return Name::kAuditRecovered; }
+constexpr SinkKind last_of(SinkKind) { return SinkKind::kTcp; }
 constexpr Key last_of(Key) { return Key::kCut; }
 
 /// Value is one field of an event: which of the members counts is Key's kind.

@@ -263,7 +263,8 @@ void Log::on_signature(std::string_view key, std::string_view signature) {
     return;
   }
   awaiting_ = false;
-  if (!signature.empty()) {
+  no_key_ = signature.empty();
+  if (!no_key_) {
     Event event(Name::kAuditHead);
     event.number(Key::kHeadSeq, asked_.seq)
         .text(Key::kHeadHash, asked_.hash)

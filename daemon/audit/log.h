@@ -62,6 +62,9 @@ class Log {
   /// ask_signature asks for one at once, where there are lines without; true where one is awaited.
   bool ask_signature();
 
+  /// settled: every line but the signatures' own is signed, or there is no key.
+  bool settled() const { return file_.waiting_bytes() == 0 && (no_key_ || head_ == signed_); }
+
   /// failing: a sink with OnFailure::kStop does not take events; why says so in one line.
   bool failing() const;
   std::string why() const;
@@ -105,6 +108,7 @@ class Log {
   MonoTime head_due_{};
   MonoTime tick_due_{};
   bool unsynced_ = false;
+  bool no_key_ = false;  // nobody signs
 };
 
 }  // namespace bastion::audit

@@ -121,7 +121,7 @@ constexpr Key kDecisionKeys[] = {Key::kSession, Key::kOutcome, Key::kMode,  Key:
                                  Key::kRule,    Key::kPolicy,  Key::kReason};
 constexpr Key kSessionStartKeys[] = {Key::kSession,  Key::kUser,   Key::kLogin, Key::kTarget,
                                      Key::kRule,     Key::kPolicy, Key::kMode,  Key::kFrom,
-                                     Key::kFromPort, Key::kClient, Key::kIndex};
+                                     Key::kFromPort, Key::kClient};
 constexpr Key kSessionEndKeys[] = {Key::kSession, Key::kUser,    Key::kLogin,     Key::kTarget,
                                    Key::kReason,  Key::kBytesUp, Key::kBytesDown, Key::kDurationUs};
 constexpr Key kTargetConnectedKeys[] = {Key::kSession, Key::kUser, Key::kLogin, Key::kTarget,

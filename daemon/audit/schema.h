@@ -150,6 +150,9 @@ enum class Key : std::uint8_t {
 };
 inline constexpr std::size_t kNumKeys = static_cast<std::size_t>(Key::kCut) + 1;
 
+/// SinkKind is where the lines go beside the file.
+enum class SinkKind : std::uint8_t { kJournald, kUnix, kUdp, kTcp };
+
 enum class Kind : std::uint8_t { kText, kNumber, kFlag, kList };
 
 /// Level is how much an event matters: syslog's severity and journald's PRIORITY.

@@ -21,7 +21,7 @@ enum class OnFailure : std::uint8_t {
 
 /// Where a sink sends to.
 struct SinkAddress {
-  enum class Kind : std::uint8_t { kJournald, kUnix, kUdp, kTcp };
+  using Kind = SinkKind;
   Kind kind = Kind::kUnix;
   std::string path;   // kJournald, kUnix
   Endpoint endpoint;  // kUdp, kTcp

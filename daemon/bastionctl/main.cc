@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/version.h"
+#include "daemon/bastionctl/audit.h"
 #include "daemon/bastionctl/client.h"
 #include "daemon/bastionctl/table.h"
 
@@ -206,6 +207,7 @@ int main(int argc, char** argv) {
   reload->callback([&] {
     status = bastion::ctl::run(options, {{"command", "reload"}}, bastion::ctl::print_reload);
   });
+  bastion::ctl::add_audit_commands(app, options.socket, options.json, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -20,7 +20,7 @@ ALLOWED = {
 }
 
 # These programs run without BoringSSL, so without whatever includes crypto/.
-ONLY_BASE = ("daemon/resolver/main.cc", "daemon/bastionctl/")
+ONLY_BASE = ("daemon/resolver/main.cc",)
 
 # Library header -> the paths (regular expressions) that may include it.
 LIBRARIES = {

@@ -3,8 +3,8 @@
 
 usage: linkage.py BASTIOND RESOLVER BASTIONCTL
 
-BoringSSL and OpenSSL have the same symbols, so no program may load both; the resolver and bastionctl may load neither,
-because what they call (NSS modules) may bring OpenSSL by itself.
+BoringSSL and OpenSSL have the same symbols, so no program may load both; the resolver may load neither,
+because what it calls (NSS modules) may bring OpenSSL by itself.
 """
 
 import subprocess
@@ -17,17 +17,17 @@ def loaded(program: str) -> list[str]:
 
 
 def main() -> int:
-    bastiond, *without_crypto = sys.argv[1:]
+    bastiond, resolver, bastionctl = sys.argv[1:]
     problems = []
-    for library in loaded(bastiond):
-        if "not found" in library:
-            problems.append(f"{bastiond}: {library}")
-        if library.startswith(("libcrypto.so", "libssl.so")) and "/android/" not in library:
-            problems.append(f"{bastiond} loads OpenSSL: {library}")
-    for program in without_crypto:
+    for program in (bastiond, bastionctl):
         for library in loaded(program):
-            if library.startswith(("libcrypto.so", "libssl.so")):
-                problems.append(f"{program} must load no crypto library: {library}")
+            if "not found" in library:
+                problems.append(f"{program}: {library}")
+            if library.startswith(("libcrypto.so", "libssl.so")) and "/android/" not in library:
+                problems.append(f"{program} loads OpenSSL: {library}")
+    for library in loaded(resolver):
+        if library.startswith(("libcrypto.so", "libssl.so")):
+            problems.append(f"{resolver} must load no crypto library: {library}")
     print("\n".join(problems) if problems else "linkage: ok")
     return 1 if problems else 0
 

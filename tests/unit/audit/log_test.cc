@@ -48,7 +48,8 @@ class LogTest : public ::testing::Test, public LogOwner {
   void answer() {
     const Head head = asked_.back();
     asked_.pop_back();
-    log().on_signature(key_.public_key().fingerprint(), *sign_head(key_, head));
+    log().on_signature(key_.public_key().fingerprint(),
+                       crypto::base64_encode(*sign_head(key_, head)));
   }
   void add(std::string_view user) {
     Event event(Name::kSessionStart);

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "crypto/hash.h"
 #include "daemon/audit/chain.h"
 #include "daemon/audit/verify.h"
 
@@ -37,7 +38,7 @@ class TestLog {
     event.number(Key::kHeadSeq, of.seq)
         .text(Key::kHeadHash, of.hash)
         .text(Key::kKey, key_.public_key().fingerprint())
-        .text(Key::kSignature, *sign_head(key_, of));
+        .text(Key::kSignature, crypto::base64_encode(*sign_head(key_, of)));
     add(event);
   }
   void sign() { sign(head_); }

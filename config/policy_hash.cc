@@ -89,6 +89,8 @@ void put(Writer& out, const Rule& rule) {
     });
   });
   out.boolean(rule.pty);
+  out.u8(static_cast<std::uint8_t>(rule.record.mode)).boolean(rule.record.input);
+  out.u64(rule.record.bytes_max);
   put_texts(out, rule.env);
 }
 

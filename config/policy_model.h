@@ -155,6 +155,7 @@ struct Rule {
   std::vector<Allowance> allow;
   bool pty = true;
   std::vector<std::string> env;  // besides the service's
+  proto::RecordTerms record;     // of what this rule allows
 
   bool covers_user(const User& user) const;
   bool covers_login(const User& user, std::string_view login) const;

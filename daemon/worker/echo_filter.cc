@@ -41,6 +41,14 @@ void EchoFilter::hide(Shown& shown, std::size_t count) {
     }
   }
   waiting_.erase(0, count);
+  matched_ = 0;
+}
+
+// show gives `count` waiting bytes out: they were echoed.
+void EchoFilter::show(Shown& shown, std::size_t count) {
+  shown.text += waiting_.substr(0, count);
+  waiting_.erase(0, count);
+  matched_ = 0;
 }
 
 // release_controls shows what stands before the next printable byte.
@@ -87,11 +95,23 @@ EchoFilter::Shown EchoFilter::output(ByteView bytes) {
   const std::size_t before = waiting_.size();
   while (!text.empty() && !waiting_.empty()) {
     if (follows) {
-      if (text.front() == waiting_.front() && is_printable(text.front())) {
-        shown.text += text.front();
-        waiting_.erase(0, 1);
-        text.remove_prefix(1);
+      const std::size_t line_end = waiting_.find_first_of(kLineEnds);
+      if (matched_ == line_end && (text.front() == '\r' || text.front() == '\n')) {
+        show(shown, line_end + 1);
         release_controls(shown);
+        text.remove_prefix(text.starts_with("\r\n") ? 2 : 1);
+        continue;
+      }
+      if (text.front() == waiting_[matched_] && is_printable(text.front())) {
+        ++matched_;
+        text.remove_prefix(1);
+        while (matched_ < waiting_.size() && matched_ < line_end &&
+               !is_printable(waiting_[matched_])) {
+          ++matched_;
+        }
+        if (line_end == std::string::npos) {
+          show(shown, matched_);
+        }
         continue;
       }
       if (const std::size_t len = sequence_len(text); len > 0) {
@@ -104,6 +124,7 @@ EchoFilter::Shown EchoFilter::output(ByteView bytes) {
       }
     }
     follows = false;
+    matched_ = 0;
     if (text.front() == '\n') {
       // The line that ended with Enter is answered: what of it was not echoed never will be.
       const std::size_t enter = waiting_.find_first_of(kLineEnds);
@@ -117,7 +138,7 @@ EchoFilter::Shown EchoFilter::output(ByteView bytes) {
     }
     text.remove_prefix(1);
   }
-  passed_over_ = !waiting_.empty() && waiting_.size() == before;
+  passed_over_ = !waiting_.empty() && waiting_.size() == before && matched_ == 0;
   return shown;
 }
 

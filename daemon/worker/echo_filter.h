@@ -13,8 +13,10 @@ namespace bastion::daemon {
 /// and pass at once, after the text before them.
 ///
 /// An echo is what stands at the beginning of the target's next output, cursor sequences aside, or
-/// right behind the echo before it. A line that is over (its Enter was answered by a new line) is
-/// echoed no more, nor is what the target has passed over when more is typed.
+/// right behind the echo before it. Where Enter was typed already, the whole line has to be echoed,
+/// with its end: an answer that happens to begin like a password shows nothing of it. A line that
+/// is over (its Enter was answered by a new line) is echoed no more, nor is what the target has
+/// passed over when more is typed.
 class EchoFilter {
  public:
   /// What may be recorded: bytes as they were typed, and how many were typed unseen before them.
@@ -36,9 +38,11 @@ class EchoFilter {
 
  private:
   void hide(Shown& shown, std::size_t count);
+  void show(Shown& shown, std::size_t count);
   void release_controls(Shown& shown);
 
-  std::string waiting_;  // typed and not echoed; printable bytes and the controls between them
+  std::string waiting_;       // typed and not echoed; printable bytes and the controls between them
+  std::size_t matched_ = 0;   // so many of them were echoed, of a line whose end is still to come
   bool passed_over_ = false;  // output came since, and none of it was their echo
 };
 

@@ -58,6 +58,23 @@ TEST(EchoFilter, APasswordTypedLetterByLetterShowsNoneOfThem) {
   EXPECT_EQ(terminal.hidden, 6u);
 }
 
+TEST(EchoFilter, AnAnswerThatBeginsLikeAPasswordShowsNothingOfIt) {
+  Terminal terminal;
+  terminal.types("hunter2\r").prints("hidden\r\n").types("\r").prints("\r\n").ends();
+  EXPECT_EQ(terminal.shown, "\r\r");
+  EXPECT_EQ(terminal.hidden, 7u);
+}
+
+TEST(EchoFilter, AWholeLineIsShownOnceItsEndIsEchoed) {
+  for (std::size_t cut = 0; cut <= 10; ++cut) {
+    const std::string echo = "ls\r\nfile\r\n";
+    Terminal terminal;
+    terminal.types("ls\r").prints(echo.substr(0, cut)).prints(echo.substr(cut)).ends();
+    EXPECT_EQ(terminal.shown, "ls\r") << cut;
+    EXPECT_EQ(terminal.hidden, 0u) << cut;
+  }
+}
+
 TEST(EchoFilter, StarsAreNoEcho) {
   Terminal terminal;
   for (const char c : std::string("abc")) {

@@ -24,6 +24,7 @@ struct HostKeyPair {
 struct ServiceKeys {
   std::vector<HostKeyPair> host_keys;  // in the order of the file
   std::optional<crypto::PrivateKey> user_ca;
+  std::optional<crypto::PrivateKey> audit_key;
 };
 
 struct Configuration {

@@ -65,6 +65,7 @@ struct Grant {
   ResolvedTarget target;
   std::string login;
   proto::Permissions permissions;
+  proto::RecordPlan record;
   std::string rule;  // that decided the first action allowed, in the order of Action: for displays
   std::array<std::string, kActionCount> rule_of;  // for each action, empty where it is denied
 };

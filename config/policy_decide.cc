@@ -70,6 +70,22 @@ bool withheld(const Restrictions& restrictions, Action action) {
   return true;
 }
 
+/// stricter joins two rules' terms into what records no less than either.
+proto::RecordTerms stricter(const proto::RecordTerms& a, const proto::RecordTerms& b) {
+  return {std::max(a.mode, b.mode), a.input || b.input, std::max(a.bytes_max, b.bytes_max)};
+}
+
+/// terms_of finds the part of a plan that an action falls under; null for jump.
+proto::RecordTerms* terms_of(proto::RecordPlan& plan, Action action) {
+  switch (action) {
+    case Action::kShell: return &plan.shell;
+    case Action::kExec: return &plan.exec;
+    case Action::kSubsystem: return &plan.subsystem;
+    case Action::kJump: return nullptr;
+    default: return &plan.forwards;
+  }
+}
+
 bool port_is_open(const Target& target, std::uint16_t port) {
   return port == target.port ||
          std::any_of(target.ports.begin(), target.ports.end(),
@@ -124,6 +140,7 @@ std::string bastion_name(const Request& request) {
 /// Compiled is what all rules together say of one login on one target.
 struct Policy::Compiled {
   proto::Permissions permissions;
+  proto::RecordPlan record;
   std::array<const Rule*, kActionCount> rule_of{};  // the first that allows it, if none denies it
   const Rule* denied_by = nullptr;                  // the first deny rule that took something away
   bool any = false;
@@ -184,6 +201,8 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
   bool pty = restrictions.pty;
   bool has_sftp = false;
   bool has_exec = false;
+  ActionSet known;
+  ActionSet settled;
   for (const Rule* rule : allow_rules_) {
     if (!covers(*rule)) {
       continue;
@@ -202,6 +221,16 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
       } else if (!has_exec && allowance.action == Action::kExec) {
         has_exec = true;
         permissions.exec_files = rule->files;
+      }
+      // The rule that decides an action says how it is recorded. Where several rules allow parts of
+      // one kind (subsystems, forwardings), the strictest of them holds for all.
+      if (proto::RecordTerms* terms = terms_of(out.record, allowance.action);
+          terms != nullptr && !settled.has(allowance.action)) {
+        *terms = known.has(allowance.action) ? stricter(*terms, rule->record) : rule->record;
+        known.add(allowance.action);
+        if (allowance.every || allowance.action <= Action::kExec) {
+          settled.add(allowance.action);
+        }
       }
       const Rule*& decided_by = out.rule_of[index_of(allowance.action)];
       if (decided_by != nullptr) {
@@ -307,6 +336,7 @@ std::expected<Grant, Refusal> Policy::grant(const Request& request) const {
     grant.target = *target;
     grant.login = std::string(request.login);
     grant.permissions = std::move(compiled.permissions);
+    grant.record = compiled.record;
     for (std::size_t i = 0; i < kActionCount; ++i) {
       if (const Rule* rule = compiled.rule_of[i]; rule != nullptr) {
         grant.rule_of[i] = rule->name;

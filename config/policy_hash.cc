@@ -94,6 +94,8 @@ void put(Writer& out, const Rule& rule) {
   put_texts(out, files.paths);
   put_texts(out, files.deny_paths);
   out.u8(static_cast<std::uint8_t>(files.scp)).u8(static_cast<std::uint8_t>(files.rsync));
+  out.u8(static_cast<std::uint8_t>(rule.record.mode)).boolean(rule.record.input);
+  out.u64(rule.record.bytes_max);
   put_texts(out, rule.env);
 }
 

@@ -161,15 +161,44 @@ void read_when(Fields& fields, Rule& rule) {
   }
 }
 
+/// read_record reads how what the rule allows is recorded. What the file does not say is `full`
+/// where the service records at all.
+void read_record(const PolicyLoader& loader, Fields& fields, Rule& rule) {
+  using proto::RecordMode;
+  FileContext& file = fields.file();
+  const bool possible = loader.service.recording.enabled;
+  rule.record.mode = possible && !rule.deny ? RecordMode::kFull : RecordMode::kNone;
+  if (const YamlNode* node = fields.get("record"); node != nullptr) {
+    if (is_word(node, "none")) {
+      rule.record.mode = RecordMode::kNone;
+    } else if (is_word(node, "metadata")) {
+      rule.record.mode = RecordMode::kMetadata;
+    } else if (is_word(node, "full")) {
+      rule.record.mode = RecordMode::kFull;
+    } else {
+      file.expected(*node, fields.label("record"), "full, metadata or none");
+    }
+    if (!possible && rule.record.mode != RecordMode::kNone) {
+      file.error(*node, fields.label("record") +
+                            ": nothing is recorded by this service; give bastiond.yaml a "
+                            "\"state_dir\" or \"recording\"");
+    }
+  }
+  fields.boolean("record_input", rule.record.input);
+  fields.size("exec_bytes", rule.record.bytes_max, 0, std::uint64_t{1} << 50);
+  if (rule.deny) {
+    for (const std::string_view key : {"record", "record_input", "exec_bytes"}) {
+      if (fields.has(key)) {
+        file.error(fields.node(), fields.where() + ": \"" + std::string(key) +
+                                      "\" has no meaning in a deny rule");
+      }
+    }
+  }
+}
+
 /// read_later reads what only its trivial value is kept of in this version.
 void read_later(Fields& fields) {
   FileContext& file = fields.file();
-  if (const YamlNode* node = fields.get("record"); node != nullptr && !is_word(node, "none")) {
-    file.error(*node, fields.label("record") +
-                          ": recording is not available in this version, and nothing may go "
-                          "unrecorded by mistake; only \"none\" is accepted, found " +
-                          found_text(*node));
-  }
   for (const YamlNode* item : fields.texts("require", "factors")) {
     if (item->text != "key") {
       file.error(*item, fields.label("require") +
@@ -194,7 +223,8 @@ void check_jump(Fields& fields, const Rule& rule) {
   }
   constexpr std::string_view kOpaque =
       "jump is an opaque tunnel to the target, in which we see neither login nor commands";
-  for (const std::string_view key : {"logins", "record", "env", "pty", "commands", "paths", "files"}) {
+  for (const std::string_view key : {"logins", "record", "record_input", "exec_bytes", "env", "pty",
+                                     "commands", "paths", "files"}) {
     if (fields.has(key)) {
       fields.file().error(fields.node(), fields.where() + ": a rule with \"" + std::string(key) +
                                              "\" cannot allow jump: " + std::string(kOpaque) +
@@ -248,6 +278,7 @@ void load_rule(PolicyLoader& loader, const YamlNode& node, std::size_t number,
   }
   const bool actions_are_good = file.problems.errors.size() == num_errors;
   read_when(fields, rule);
+  read_record(loader, fields, rule);
   read_later(fields);
   fields.boolean("pty", rule.pty);
   rule.env = read_env(fields, "env");

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -154,6 +155,26 @@ void print_service(Printer& out, const ServiceConfig& service) {
   out.pair(1, "socket", scalar(service.control.socket));
   out.pair(1, "admin_group", scalar(service.control.admin_group));
   out.pair(1, "viewer_group", scalar(service.control.viewer_group));
+  if (service.recording.enabled) {
+    const RecordingConfig& recording = service.recording;
+    out.pair(0, "state_dir", scalar(service.state_dir));
+    out.pair_if(0, "audit_key", scalar(service.audit_key));
+    out.line(0, "recording:");
+    out.pair(1, "recipients", texts(recording.recipients));
+    out.pair(1, "reserve", size_text(recording.reserve_bytes));
+    if (recording.retention_age_ms != 0 || recording.retention_bytes != 0) {
+      out.line(1, "retention:");
+      if (recording.retention_age_ms != 0) {
+        out.pair(2, "age", duration_text(recording.retention_age_ms));
+      }
+      if (recording.retention_bytes != 0) {
+        out.pair(2, "size", size_text(recording.retention_bytes));
+      }
+    }
+    out.pair(0, "recording_notice", recording.notice ? "on" : "off");
+  } else {
+    out.pair(0, "recording", "off");
+  }
   out.pair(0, "log_level", kLevels[static_cast<std::size_t>(service.log_level)]);
 }
 
@@ -284,6 +305,18 @@ void print_rule(Printer& out, const Rule& rule) {
   out.pair_if(2, "env", texts(rule.env));
   if (rule.has_files) {
     out.pair(2, "files", files_text(rule.files));
+  }
+  if (!rule.deny && std::any_of(rule.allow.begin(), rule.allow.end(), [](const Allowance& item) {
+        return item.action != Action::kJump;
+      })) {
+    constexpr std::array<std::string_view, 3> kModes = {"none", "metadata", "full"};
+    out.pair(2, "record", kModes[static_cast<std::size_t>(rule.record.mode)]);
+    if (rule.record.input) {
+      out.pair(2, "record_input", "true");
+    }
+    if (rule.record.bytes_max != proto::RecordTerms().bytes_max) {
+      out.pair(2, "exec_bytes", size_text(rule.record.bytes_max));
+    }
   }
 }
 

@@ -56,6 +56,18 @@ struct ControlConfig {
   friend bool operator==(const ControlConfig&, const ControlConfig&) = default;
 };
 
+/// RecordingConfig is how sessions are recorded, where `enabled`: a rule that does not say `record`
+/// then means `full`, and `none` otherwise.
+struct RecordingConfig {
+  bool enabled = false;
+  std::vector<std::string> recipients;      // who may read them; empty: not encrypted
+  std::int64_t retention_age_ms = 0;        // 0: no limit
+  std::uint64_t retention_bytes = 0;        // 0: no limit
+  std::uint64_t reserve_bytes = std::uint64_t{1} << 30;  // of the disk that recordings leave free
+  bool notice = true;                       // terminals say that they are recorded
+  friend bool operator==(const RecordingConfig&, const RecordingConfig&) = default;
+};
+
 struct AuditConfig {
   std::string file;  // empty: none
   bool journald = false;
@@ -86,6 +98,8 @@ struct ServiceConfig {
   ControlConfig control;
   LogLevel log_level = LogLevel::kInfo;
   std::string state_dir = "/var/lib/bastiond";
+  RecordingConfig recording;
+  std::string audit_key;  // private key file that signs recordings and the audit log; empty: none
   AuditConfig audit;
   std::vector<Endpoint> metrics_listen;  // none, or one
   friend bool operator==(const ServiceConfig&, const ServiceConfig&) = default;

@@ -297,6 +297,71 @@ void read_control(Fields& fields, ControlConfig& out) {
   }
 }
 
+/// read_audit_key reads the key that signs the heads of recordings and of the audit log.
+void read_audit_key(Fields& fields, const FileSource& files, ServiceConfig& out,
+                    ServiceKeys& keys) {
+  const YamlNode* node = fields.get("audit_key");
+  if (node == nullptr) {
+    return;
+  }
+  FileContext& file = fields.file();
+  const auto named =
+      read_named(file, files, *node, fields.label("audit_key"), FileKind::kPrivateKey);
+  if (!named) {
+    return;
+  }
+  auto key = crypto::PrivateKey::parse_openssh(named->contents);
+  if (!key) {
+    file.error(*node, fields.label("audit_key") + ": " + named->path + ": " +
+                          std::string(key.error().text));
+    return;
+  }
+  if (key->public_key().type() != crypto::KeyType::kEd25519) {
+    file.error(*node, fields.label("audit_key") + ": " + named->path +
+                          " is not an Ed25519 key; make one with: ssh-keygen -q -t ed25519 -N '' -f " +
+                          named->path);
+    return;
+  }
+  out.audit_key = named->path;
+  keys.audit_key = std::move(*key);
+}
+
+/// read_recording: sessions are recorded where the file says where or how.
+void read_recording(Fields& fields, ServiceConfig& out) {
+  FileContext& file = fields.file();
+  if (fields.has("state_dir")) {
+    fields.text("state_dir", out.state_dir);
+    out.state_dir = resolve_path(file.path, out.state_dir);
+    out.recording.enabled = true;
+  }
+  const YamlNode* notice = fields.get("recording_notice");
+  if (notice != nullptr && !is_word(notice, "on") && !is_word(notice, "off")) {
+    file.expected(*notice, fields.label("recording_notice"), "on or off");
+  }
+  out.recording.notice = !is_word(notice, "off");
+  const YamlNode* node = fields.get("recording");
+  if (node == nullptr) {
+    return;
+  }
+  out.recording.enabled = !is_word(node, "off");
+  if (!out.recording.enabled) {
+    return;
+  }
+  Fields recording(file, *node, "recording");
+  for (const YamlNode* item : recording.texts("recipients", "public keys of who may read them")) {
+    out.recording.recipients.push_back(item->text);
+  }
+  recording.size("reserve", out.recording.reserve_bytes, 0, std::uint64_t{1} << 50);
+  if (const YamlNode* kept = recording.get("retention"); kept != nullptr) {
+    Fields retention(file, *kept, "\"retention\" of recording");
+    retention.duration("age", out.recording.retention_age_ms, kHourMs, 3650 * kDayMs);
+    retention.size("size", out.recording.retention_bytes, std::uint64_t{1} << 20,
+                   std::uint64_t{1} << 50);
+    retention.finish();
+  }
+  recording.finish();
+}
+
 /// read_idle reads the keys whose features this version does not have: checked, so that the file
 /// stays good, and warned of, so that nobody relies on them.
 void read_idle(Fields& fields, ServiceConfig& out) {
@@ -304,11 +369,6 @@ void read_idle(Fields& fields, ServiceConfig& out) {
   const auto warn = [&](std::string_view key, const YamlNode& node) {
     file.warning(node, "\"" + std::string(key) + "\" has no effect in this version");
   };
-  if (const YamlNode* node = fields.get("state_dir"); node != nullptr) {
-    fields.text("state_dir", out.state_dir);
-    out.state_dir = resolve_path(file.path, out.state_dir);
-    warn("state_dir", *node);
-  }
   if (const YamlNode* node = fields.get("audit"); node != nullptr) {
     Fields audit(file, *node, "audit");
     audit.text("file", out.audit.file);
@@ -389,6 +449,8 @@ void load_service(FileContext& file, const FileSource& files, const YamlNode& ro
   }
   read_control(fields, out.control);
   read_log_level(fields, out.log_level);
+  read_recording(fields, out);
+  read_audit_key(fields, files, out, keys);
   read_idle(fields, out);
   fields.finish();
 }

@@ -89,7 +89,7 @@ Status Bridge::State::on_channel_message(Leg from, Payload payload) {
   }
   switch (message) {
     case kMsgChannelEof:
-      on_eof(from, channel);
+      on_eof(from, number, channel);
       return {};
     case kMsgChannelClose:
       on_close(from, number, channel);
@@ -214,6 +214,7 @@ bool Bridge::inject_stderr(ChannelNumber number, std::string_view line) {
     return false;
   }
   send_channel_stderr(state.sink(Leg::kDownstream), user.peer_number, text);
+  state.events.line_sent(state.info(number, *channel), text);
   return true;
 }
 

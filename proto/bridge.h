@@ -12,6 +12,8 @@
 
 namespace bastion::proto {
 
+struct ChannelRequest;
+
 /// OpenRefused tells of a CHANNEL_OPEN that was answered with OPEN_FAILURE. `detail` is the
 /// destination as the peer wrote it; `text` is what the opener was told.
 struct OpenRefused {
@@ -70,6 +72,19 @@ class BridgeEvents {
   virtual void file_event(const ChannelInfo& /*channel*/, const FileEvent& /*event*/) {}
   /// file_data: content of a file passes in order; told only where the permissions ask for digests.
   virtual void file_data(const ChannelInfo& /*channel*/, const FileData& /*data*/) {}
+  /// channel_data: these bytes of channel data (`is_stderr`: extended data) are about to be relayed
+  /// from `from`. False: they may not pass; they do not, and the session must end.
+  [[nodiscard]] virtual bool channel_data(const ChannelInfo& /*channel*/, Leg /*from*/,
+                                          bool /*is_stderr*/, ByteView /*data*/) {
+    return true;
+  }
+  /// request_relayed: this request is about to be relayed from `from`.
+  virtual void request_relayed(const ChannelInfo& /*channel*/, Leg /*from*/,
+                               const ChannelRequest& /*request*/) {}
+  /// channel_eof: `from` has said that it sends no more data.
+  virtual void channel_eof(const ChannelInfo& /*channel*/, Leg /*from*/) {}
+  /// line_sent: the user was sent these bytes of ours on stderr.
+  virtual void line_sent(const ChannelInfo& /*channel*/, std::string_view /*text*/) {}
   /// finished: after upstream_lost() the last channel is closed (at once, where there is none), so
   /// the downstream leg can be disconnected; after downstream_lost() everything is given up.
   virtual void finished() {}

@@ -43,6 +43,10 @@ Status Bridge::State::on_data(Leg from, Channel& channel, Payload payload) {
                             .allowed = false});
     return {};
   }
+  if (!events.channel_data(info(parsed->recipient, channel), from, extended,
+                           payload.view().subspan(parsed->header_len))) {
+    return fail(ErrorCode::kInternal, "the recorder did not take what was to be relayed");
+  }
   channel.num_bytes[index(from)] += n;
   num_bytes[index(from)] += n;
   if (channel.files != nullptr && !extended) {
@@ -99,8 +103,9 @@ Status Bridge::State::on_window_adjust(Leg from, ChannelNumber number, Channel& 
   return {};
 }
 
-void Bridge::State::on_eof(Leg from, Channel& channel) {
+void Bridge::State::on_eof(Leg from, ChannelNumber number, Channel& channel) {
   channel.side(from).eof_in = true;
+  events.channel_eof(info(number, channel), from);
   send_eof(other(from), channel);
 }
 
@@ -180,6 +185,8 @@ void Bridge::State::pump_ending(ChannelNumber number, Channel& channel) {
     }
     send_channel_stderr(sink(Leg::kDownstream), user.peer_number,
                         std::string_view(channel.end_line).substr(channel.end_sent, n));
+    events.line_sent(info(number, channel),
+                     std::string_view(channel.end_line).substr(channel.end_sent, n));
     channel.end_sent += n;
   }
   channel.ending = false;

@@ -61,6 +61,7 @@ Status Bridge::State::on_channel_request(Leg from, ChannelNumber number, Channel
     note_relayed(number, channel, request);
     // Before it is relayed: that uses the message up.
     tell_request(number, channel, request, true);
+    events.request_relayed(info(number, channel), from, request);
     return relay_request(from, channel, request, payload);
   }
 

@@ -147,7 +147,7 @@ struct Bridge::State final : FileStage::Tells {
   // bridge_data.cc
   Status on_data(Leg from, Channel& channel, Payload payload);
   Status on_window_adjust(Leg from, ChannelNumber number, Channel& channel, Payload payload);
-  void on_eof(Leg from, Channel& channel);
+  void on_eof(Leg from, ChannelNumber number, Channel& channel);
   void on_close(Leg from, ChannelNumber number, Channel& channel);
   /// grant gives the sender the credit that there is; by_adjust: the receiver gave some.
   void grant(Leg sender, Channel& channel, bool by_adjust);

@@ -39,6 +39,35 @@ struct FileRules {
   friend bool operator==(const FileRules&, const FileRules&) = default;
 };
 
+/// RecordMode is how much of a channel is recorded. kMetadata: what was opened, asked for, how it
+/// ended and how many bytes passed; kFull: the bytes, too.
+enum class RecordMode : std::uint8_t { kNone, kMetadata, kFull };
+
+/// RecordTerms is how one kind of channel is recorded. `input`: what is typed at a terminal, too, as
+/// far as the target echoes it. `bytes_max`: of a channel without a terminal so much of each
+/// direction is kept; the rest is counted.
+struct RecordTerms {
+  RecordMode mode = RecordMode::kNone;
+  bool input = false;
+  std::uint64_t bytes_max = std::uint64_t{10} << 20;
+  friend bool operator==(const RecordTerms&, const RecordTerms&) = default;
+};
+
+/// RecordPlan is how one session is recorded: by what a session channel runs; `forwards` is of
+/// forwardings, agents and displays, of which never more than the metadata is recorded.
+struct RecordPlan {
+  RecordTerms shell;
+  RecordTerms exec;
+  RecordTerms subsystem;
+  RecordTerms forwards;
+
+  bool any() const {
+    return shell.mode != RecordMode::kNone || exec.mode != RecordMode::kNone ||
+           subsystem.mode != RecordMode::kNone || forwards.mode != RecordMode::kNone;
+  }
+  friend bool operator==(const RecordPlan&, const RecordPlan&) = default;
+};
+
 /// Permissions is what one session may do inside SSH: the part of a grant that proto/ enforces.
 /// The default allows nothing. Compiled by the policy, carried to the worker by the warden,
 /// immutable for the life of the session.

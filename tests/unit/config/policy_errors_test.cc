@@ -250,8 +250,12 @@ INSTANTIATE_TEST_SUITE_P(
                "4:57: \"allow\" of rule \"r\": expected all (which is all but jump), or a list of "
                "actions, found a list\n"},
         Golden{"- {name: r, who: all, targets: all, logins: all, allow: all, record: full}\n",
-               "4:70: \"record\" of rule \"r\": recording is not available in this version, and "
-               "nothing may go unrecorded by mistake; only \"none\" is accepted, found \"full\"\n"},
+               "4:70: \"record\" of rule \"r\": nothing is recorded by this service; give "
+               "bastiond.yaml a \"state_dir\" or \"recording\"\n"},
+        Golden{"- {name: r, who: all, targets: all, logins: all, allow: all, record: all}\n",
+               "4:70: \"record\" of rule \"r\": expected full, metadata or none, found \"all\"\n"},
+        Golden{"- {name: r, who: all, targets: all, deny: true, record_input: true}\n",
+               "4:3: rule \"r\": \"record_input\" has no meaning in a deny rule\n"},
         Golden{"- {name: r, who: all, targets: all, logins: all, allow: all, record: none}\n",
                "ok\n"},
         Golden{"- {name: r, who: all, targets: all, logins: all, allow: all, require: [key]}\n",

@@ -19,7 +19,7 @@ std::string sample(const std::string& name) {
 
 Loaded<Configuration> load_sample(const std::string& service) {
   FileBundle files;
-  for (const std::string name : {"ssh_host_ed25519_key", "user_ca"}) {
+  for (const std::string name : {"ssh_host_ed25519_key", "user_ca", "audit_key"}) {
     files.add("/etc/bastiond/" + name,
               crypto::PrivateKey::generate(crypto::KeyType::kEd25519)->to_openssh("sample"));
   }

@@ -279,14 +279,12 @@ TEST_F(Service, AllErrorsOfBothFilesComeAtOnce) {
 
 TEST_F(Service, KeysOfLaterVersionsAreCheckedAndWarnedOf) {
   const auto loaded = load_with(
-      "state_dir: /var/lib/x\naudit: {file: /x, journald: true}\nmetrics: {listen: "
+      "audit: {file: /x, journald: true}\nmetrics: {listen: "
       "\"127.0.0.1:9722\"}\n");
   ASSERT_TRUE(loaded) << loaded.problems.text();
   EXPECT_EQ(loaded.problems.text(),
-            "/etc/bastiond/bastiond.yaml:3:12: warning: \"state_dir\" has no effect in this "
-            "version\n"
-            "/etc/bastiond/bastiond.yaml:4:8: warning: \"audit\" has no effect in this version\n"
-            "/etc/bastiond/bastiond.yaml:5:10: warning: \"metrics\" has no effect in this "
+            "/etc/bastiond/bastiond.yaml:3:8: warning: \"audit\" has no effect in this version\n"
+            "/etc/bastiond/bastiond.yaml:4:10: warning: \"metrics\" has no effect in this "
             "version\n");
   EXPECT_FALSE(load_with("metrics: {listen: everywhere}\n"));
 }

@@ -11,6 +11,7 @@
 #include "daemon/gate/gate_main.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
+#include "daemon/recorder/recorder_main.h"
 #include "daemon/sandbox/sandbox.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/warden/warden_main.h"
@@ -27,6 +28,8 @@ int role_main(ProcessContext& context) {
       return worker_main(context);
     case ipc::Role::kWarden:
       return warden_main(context);
+    case ipc::Role::kRecorder:
+      return recorder_main(context);
     case ipc::Role::kSupervisor:
     case ipc::Role::kResolver:
       break;
@@ -38,7 +41,8 @@ int role_main(ProcessContext& context) {
 int run_role(const std::string& name, std::uint32_t index, const std::string& level_name) {
   const Result<ipc::Role> role = parse_role(name);
   const LogLevel level = parse_log_level(level_name).value_or(LogLevel::kInfo);
-  const bool one = role && *role == ipc::Role::kWarden;
+  const bool one =
+      role && (*role == ipc::Role::kWarden || *role == ipc::Role::kRecorder);
   Log log(one ? name : name + " " + std::to_string(index), level);
   if (!role) {
     log.error("no role of that name");
@@ -50,6 +54,10 @@ int run_role(const std::string& name, std::uint32_t index, const std::string& le
   }
   ProcessContext context{*role, index, log, UniqueFd(kSupervisorFd),
                          UniqueFd(*role == ipc::Role::kWarden ? -1 : kWardenFd)};
+  if (*role == ipc::Role::kWorker) {
+    context.record_ring.reset(kRecordRingFd);
+    context.record_bell.reset(kRecordBellFd);
+  }
   return role_main(context);
 }
 

@@ -27,6 +27,7 @@ RingProfile ring_profile(ipc::Role role) {
       return RingProfile::kWorker;
     case ipc::Role::kWarden:
     case ipc::Role::kResolver:
+    case ipc::Role::kRecorder:
       return RingProfile::kWarden;
     case ipc::Role::kSupervisor:
       return RingProfile::kSupervisor;
@@ -48,13 +49,16 @@ std::string_view role_name(ipc::Role role) {
       return "warden";
     case ipc::Role::kResolver:
       return "resolver";
+    case ipc::Role::kRecorder:
+      return "recorder";
   }
   return "unknown";
 }
 
 Result<ipc::Role> parse_role(std::string_view name) {
   for (const ipc::Role role :
-       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver}) {
+       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver,
+        ipc::Role::kRecorder}) {
     if (name == role_name(role)) {
       return role;
     }
@@ -63,7 +67,11 @@ Result<ipc::Role> parse_role(std::string_view name) {
 }
 
 Status start_role(ipc::Role role) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // What a dead supervisor's workers had accepted is still to be written down: the recorder ends by
+  // itself, when its channel says that it is alone.
+  if (role != ipc::Role::kRecorder) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  }
   prctl(PR_SET_NAME, role_name(role).data(), 0, 0, 0);
   for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM}) {
     std::signal(signal, SIG_IGN);
@@ -86,7 +94,7 @@ Status seal(ProcessContext& context, Ring* ring) {
   if (!context.sandboxed) {
     return {};
   }
-  const auto state = sandbox::enter(context.role);
+  const auto state = sandbox::enter(context.role, context.extras);
   if (!state) {
     return std::unexpected(state.error());
   }

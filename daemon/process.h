@@ -8,6 +8,7 @@
 #include "daemon/ipc/messages.h"
 #include "daemon/log.h"
 #include "daemon/ring/ring.h"
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/unique_fd.h"
 
 namespace bastion::daemon {
@@ -18,6 +19,10 @@ namespace bastion::daemon {
 /// resolver). The warden gets its peers by AddPeer.
 inline constexpr int kSupervisorFd = 3;
 inline constexpr int kWardenFd = 4;
+/// A worker has its recording ring (daemon/record_ring) here, where sessions are recorded, and the
+/// eventfd that wakes the recorder.
+inline constexpr int kRecordRingFd = 5;
+inline constexpr int kRecordBellFd = 6;
 
 std::string_view role_name(ipc::Role role);
 Result<ipc::Role> parse_role(std::string_view name);
@@ -31,6 +36,9 @@ struct ProcessContext {
   UniqueFd supervisor;          // kSupervisorFd
   UniqueFd warden;              // kWardenFd; none in the warden
   bool sandboxed = true;
+  UniqueFd record_ring{};       // kRecordRingFd, kRecordBellFd; none where nothing is recorded
+  UniqueFd record_bell{};
+  sandbox::Extras extras{};     // what this process needs beyond its role's rules
 };
 
 /// start_role prepares a freshly executed child: checks its descriptors, ignores SIGPIPE, SIGHUP,
@@ -46,7 +54,7 @@ Status start_role(ipc::Role role);
 Status seal(ProcessContext& context, Ring* ring);
 
 /// Each role's entry point is declared in its own folder and returns the exit status:
-/// int gate_main(ProcessContext&), worker_main, warden_main. It returns when its channel with the
+/// int gate_main(ProcessContext&), worker_main, warden_main, recorder_main. It returns when its channel with the
 /// supervisor ends.
 
 }  // namespace bastion::daemon

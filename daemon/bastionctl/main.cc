@@ -59,10 +59,20 @@ void print_status(const Json& reply) {
   const Json sessions = part(reply, "sessions");
   const Json logins = part(reply, "logins");
   const Json strangers = part(reply, "unauthenticated");
-  std::printf("\nsessions %s (routed %s, jump %s) · logins %s ok, %s refused\n",
-              grouped(count(sessions, "total")).c_str(), grouped(count(sessions, "routed")).c_str(),
-              grouped(count(sessions, "menu")).c_str(), grouped(count(logins, "ok")).c_str(),
-              grouped(count(logins, "refused")).c_str());
+  std::printf("\nsessions %s (routed %s, jump %s) · logins %s ok, %s refused",
+              grouped(count(sessions, "total")).c_str(),
+              grouped(count(sessions, "routed")).c_str(), grouped(count(sessions, "menu")).c_str(),
+              grouped(count(logins, "ok")).c_str(), grouped(count(logins, "refused")).c_str());
+  if (const Json recordings = part(reply, "recordings"); recordings.is_object()) {
+    const std::uint64_t disk = std::max<std::uint64_t>(1, count(recordings, "disk_bytes"));
+    std::printf(" · recordings %s, disk %llu%% free",
+                human_bytes(count(recordings, "bytes")).c_str(),
+                static_cast<unsigned long long>(count(recordings, "disk_free_bytes") * 100 / disk));
+    if (const std::string why = text(recordings, "why"); !why.empty()) {
+      std::printf("\nnothing can be recorded: %s", printable(why).c_str());
+    }
+  }
+  std::putchar('\n');
   std::printf("not yet authenticated %s of at most %s, from %s sources\n",
               grouped(count(strangers, "total")).c_str(),
               grouped(count(strangers, "limit")).c_str(),

@@ -48,6 +48,24 @@ std::string_view type_name(Type type) {
     case Type::kSessionEnded: return "SessionEnded";
     case Type::kResolve: return "Resolve";
     case Type::kResolved: return "Resolved";
+    case Type::kRecordingReady: return "RecordingReady";
+    case Type::kRecorderSettings: return "RecorderSettings";
+    case Type::kRecorderTable: return "RecorderTable";
+    case Type::kAddRing: return "AddRing";
+    case Type::kRetireRing: return "RetireRing";
+    case Type::kRingsComplete: return "RingsComplete";
+    case Type::kRingDone: return "RingDone";
+    case Type::kRingBroken: return "RingBroken";
+    case Type::kOpenRecording: return "OpenRecording";
+    case Type::kCloseRecording: return "CloseRecording";
+    case Type::kResync: return "Resync";
+    case Type::kHeadSigned: return "HeadSigned";
+    case Type::kAuditEvent: return "AuditEvent";
+    case Type::kRecordingOpened: return "RecordingOpened";
+    case Type::kRecordingFailed: return "RecordingFailed";
+    case Type::kRecordingSealed: return "RecordingSealed";
+    case Type::kSignHead: return "SignHead";
+    case Type::kRecorderState: return "RecorderState";
   }
   return {};
 }

@@ -23,11 +23,13 @@ namespace bastion::daemon::ipc {
 inline constexpr std::size_t kHeaderBytes = 1 + 1 + 4 + 8;
 
 /// last_of gives the largest value of each enum that a message carries.
-constexpr Role last_of(Role) { return Role::kResolver; }
+constexpr Role last_of(Role) { return Role::kRecorder; }
 constexpr SessionMode last_of(SessionMode) { return SessionMode::kRefused; }
 constexpr proto::FileRules::Command last_of(proto::FileRules::Command) {
   return proto::FileRules::Command::kRefused;
 }
+constexpr HeadKind last_of(HeadKind) { return HeadKind::kAuditLog; }
+constexpr proto::RecordMode last_of(proto::RecordMode) { return proto::RecordMode::kFull; }
 constexpr LogLevel last_of(LogLevel) { return LogLevel::kError; }
 
 /// fields of what proto/ owns: it knows nothing of messages, so its list is here.
@@ -43,6 +45,12 @@ void visit(auto& f, proto::Permissions& p) {
   f(p.forward_local); f(p.forward_remote); f(p.forward_local_sockets);
   f(p.forward_remote_sockets); f(p.env); f(p.force_command); f(p.channels_max);
   f(p.session_channels_max); f(p.sftp_files); f(p.exec_files);
+}
+void visit(auto& f, proto::RecordTerms& t) {
+  f(t.mode); f(t.input); f(t.bytes_max);
+}
+void visit(auto& f, proto::RecordPlan& p) {
+  f(p.shell); f(p.exec); f(p.subsystem); f(p.forwards);
 }
 template <typename Visitor, typename T>
   requires requires(Visitor& f, T& t) { t.fields(f); }

@@ -28,7 +28,7 @@ using SessionId = std::uint64_t;
 using ConnectionId = std::uint64_t;
 using Cookie = std::array<std::uint8_t, 16>;
 
-enum class Role : std::uint8_t { kSupervisor, kGate, kWorker, kWarden, kResolver };
+enum class Role : std::uint8_t { kSupervisor, kGate, kWorker, kWarden, kResolver, kRecorder };
 
 enum class Type : std::uint8_t {
   // supervisor → gate
@@ -72,6 +72,7 @@ enum class Type : std::uint8_t {
   kTunnelOpened = 65,    // + the tunnel's socket
   kListing = 66,
   kEndSession = 67,
+  kRecordingReady = 68,
   // worker → warden
   kSignRekey = 70,
   kTargetVerify = 71,
@@ -85,6 +86,27 @@ enum class Type : std::uint8_t {
   // warden → resolver, resolver → warden
   kResolve = 80,
   kResolved = 81,
+  // supervisor → recorder
+  kRecorderSettings = 90,  // first of all
+  kRecorderTable = 91,     // + memfd
+  kAddRing = 92,           // + the ring's memfd and its bell
+  kRetireRing = 93,
+  kRingsComplete = 94,
+  // recorder → supervisor
+  kRingDone = 95,
+  kRingBroken = 96,
+  // warden → recorder
+  kOpenRecording = 100,
+  kCloseRecording = 101,
+  kResync = 102,
+  kHeadSigned = 103,
+  kAuditEvent = 104,
+  // recorder → warden
+  kRecordingOpened = 110,
+  kRecordingFailed = 111,
+  kRecordingSealed = 112,
+  kSignHead = 113,
+  kRecorderState = 114,
 };
 
 /// Header goes before every message. `request` is chosen by the asking side and comes back in the
@@ -338,11 +360,15 @@ struct Adopt {  // + the user's socket
   std::string login;      // routed
   std::string refusal;    // kRefused
   proto::Permissions permissions;
+  bool recorded = false;  // in `record_slot` of the worker's ring, by `record`
+  std::uint32_t record_slot = 0;
+  proto::RecordPlan record;
+  bool notice = false;    // terminals are told
   SecretBytes state;
   SecretBytes input;
   void fields(auto& f) {
-    f(mode); f(short_id); f(user); f(target); f(login); f(refusal); f(permissions); f(state);
-    f(input);
+    f(mode); f(short_id); f(user); f(target); f(login); f(refusal); f(permissions); f(recorded);
+    f(record_slot); f(record); f(notice); f(state); f(input);
   }
 };
 struct TargetConnected {  // + the target's socket
@@ -416,6 +442,14 @@ struct EndSession {
   std::string text;  // for the user
   void fields(auto& f) { f(text); }
 };
+/// RecordingReady: the session is being recorded, or cannot be; `text` is then one line for the user.
+/// The bridge waits for it, where Adopt asked for a recording.
+struct RecordingReady {
+  static constexpr Type kType = Type::kRecordingReady;
+  bool ok = false;
+  std::string text;
+  void fields(auto& f) { f(ok); f(text); }
+};
 /// SessionEvent (one-way): what a log line says: "channel opened", "request refused"…
 struct SessionEvent {
   static constexpr Type kType = Type::kSessionEvent;
@@ -449,6 +483,142 @@ struct SessionEnded {
   std::string reason;
   std::uint64_t bytes_up = 0, bytes_down = 0;
   void fields(auto& f) { f(reason); f(bytes_up); f(bytes_down); }
+};
+
+// --- recorder -----------------------------------------------------------------------------------
+
+/// RecorderSettings: where and how it records. The first one comes before everything else and
+/// decides the folders; a later one (after a reload) the rest.
+struct RecorderSettings {  // + the folder of recordings, O_PATH
+  static constexpr Type kType = Type::kRecorderSettings;
+  bool recording = false;    // else it keeps the audit log alone
+  std::string folder;        // its path, for the log; it is the recorder's own
+  std::vector<std::string> recipients;
+  std::uint64_t retention_seconds = 0, retention_bytes = 0;  // 0: no limit
+  std::uint64_t reserve_bytes = 0;
+  LogLevel log_level = LogLevel::kInfo;
+  void fields(auto& f) {
+    f(recording); f(folder); f(recipients); f(retention_seconds); f(retention_bytes);
+    f(reserve_bytes); f(log_level);
+  }
+};
+/// RecorderTable: the memory in which a recorder leaves its open recordings to its successor.
+struct RecorderTable {  // + memfd
+  static constexpr Type kType = Type::kRecorderTable;
+  void fields(auto& /*f*/) {}
+};
+/// AddRing: a worker's ring (daemon/record_ring) and the eventfd by which it rings the bell.
+struct AddRing {  // + memfd, eventfd
+  static constexpr Type kType = Type::kAddRing;
+  std::uint32_t worker = 0;      // index
+  std::uint32_t generation = 0;  // of the ring: never the same twice, never 0
+  void fields(auto& f) { f(worker); f(generation); }
+};
+/// RetireRing: its worker is dead. What is in it is written down, its recordings are sealed as
+/// interrupted, then RingDone says that the memory may go.
+struct RetireRing {
+  static constexpr Type kType = Type::kRetireRing;
+  std::uint32_t generation = 0;
+  void fields(auto& f) { f(generation); }
+};
+/// RingsComplete: every ring that there is has been told; a successor may begin.
+struct RingsComplete {
+  static constexpr Type kType = Type::kRingsComplete;
+  void fields(auto& /*f*/) {}
+};
+struct RingDone {
+  static constexpr Type kType = Type::kRingDone;
+  std::uint32_t generation = 0;
+  void fields(auto& f) { f(generation); }
+};
+/// RingBroken: the worker wrote what cannot be; it is taken over or broken, and must end.
+struct RingBroken {
+  static constexpr Type kType = Type::kRingBroken;
+  std::uint32_t generation = 0;
+  std::string why;
+  void fields(auto& f) { f(generation); f(why); }
+};
+
+/// OpenRecording: a session that is to be recorded. Answer: RecordingOpened or RecordingFailed.
+/// Sent again to a successor, which then answers for what it has found.
+struct OpenRecording {
+  static constexpr Type kType = Type::kOpenRecording;
+  SessionId session_number = 0;
+  std::uint32_t worker = 0;
+  std::uint32_t slot = 0;   // in that worker's ring
+  std::string session;      // long id
+  std::string user, login, target, address, rule, mode, from, host;
+  std::uint64_t start_us = 0;
+  bool records_input = false;
+  void fields(auto& f) {
+    f(session_number); f(worker); f(slot); f(session); f(user); f(login); f(target); f(address);
+    f(rule); f(mode); f(from); f(host); f(start_us); f(records_input);
+  }
+};
+/// CloseRecording: the session is over, and all of it is in the ring. Answer: RecordingSealed.
+struct CloseRecording {
+  static constexpr Type kType = Type::kCloseRecording;
+  std::string session;
+  bool complete = false;    // false: its worker died
+  std::string reason;
+  void fields(auto& f) { f(session); f(complete); f(reason); }
+};
+/// Resync: all live sessions and all that are to be closed have been told to a new recorder; what
+/// it has open beside them is sealed as interrupted.
+struct Resync {
+  static constexpr Type kType = Type::kResync;
+  void fields(auto& /*f*/) {}
+};
+struct RecordingOpened {
+  static constexpr Type kType = Type::kRecordingOpened;
+  std::string session;
+  void fields(auto& f) { f(session); }
+};
+/// RecordingFailed: it cannot be opened, or went wrong; the session must end.
+struct RecordingFailed {
+  static constexpr Type kType = Type::kRecordingFailed;
+  std::string session;
+  std::string why;  // "no space left on the disk"
+  void fields(auto& f) { f(session); f(why); }
+};
+struct RecordingSealed {
+  static constexpr Type kType = Type::kRecordingSealed;
+  std::string session;
+  void fields(auto& f) { f(session); }
+};
+/// SignHead asks for the audit key's signature over one of two structures that the warden makes
+/// itself from these fields. Answer: HeadSigned, with no signature where there is no key.
+enum class HeadKind : std::uint8_t { kRecording, kAuditLog };
+struct SignHead {
+  static constexpr Type kType = Type::kSignHead;
+  HeadKind kind{};
+  std::string session;  // kRecording
+  std::uint64_t seq = 0;
+  std::array<std::uint8_t, 32> hash{};
+  void fields(auto& f) { f(kind); f(session); f(seq); f(hash); }
+};
+struct HeadSigned {
+  static constexpr Type kType = Type::kHeadSigned;
+  std::string key;  // "ssh-ed25519 BASE64"; empty: there is none
+  Bytes signature;
+  void fields(auto& f) { f(key); f(signature); }
+};
+/// RecorderState: at the start, when it changes, and now and then for `bastionctl status`.
+struct RecorderState {
+  static constexpr Type kType = Type::kRecorderState;
+  bool can_record = false;
+  std::string why;  // it cannot: "no space left on the disk"
+  std::uint64_t recordings_bytes = 0, disk_bytes = 0, free_bytes = 0;
+  std::uint32_t open = 0;
+  void fields(auto& f) {
+    f(can_record); f(why); f(recordings_bytes); f(disk_bytes); f(free_bytes); f(open);
+  }
+};
+/// AuditEvent (one-way): one event for the audit log, of the warden's own knowledge.
+struct AuditEvent {
+  static constexpr Type kType = Type::kAuditEvent;
+  Bytes event;
+  void fields(auto& f) { f(event); }
 };
 
 // --- resolver -----------------------------------------------------------------------------------

@@ -69,6 +69,21 @@ Status allow_reading(int ruleset, const char* path) {
   return {};
 }
 
+/// allow_keeping lets files and folders below `folder` be made, written, read and removed.
+Status allow_keeping(int ruleset, int folder, std::uint64_t handled) {
+  landlock_path_beneath_attr rule{};
+  rule.allowed_access = (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                         LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                         LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                         LANDLOCK_ACCESS_FS_REMOVE_DIR | kFsTruncate) &
+                        handled;
+  rule.parent_fd = folder;
+  if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
+    return fail(ErrorCode::kIo, "cannot add a Landlock rule", errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 int landlock_abi() {
@@ -76,7 +91,7 @@ int landlock_abi() {
   return abi < 1 ? 0 : static_cast<int>(abi);
 }
 
-Result<int> enter_landlock(ipc::Role role) {
+Result<int> enter_landlock(ipc::Role role, const Extras& extras) {
   const int abi = landlock_abi();
   if (abi == 0) {
     return 0;
@@ -118,6 +133,9 @@ Result<int> enter_landlock(ipc::Role role) {
         return fail(ErrorCode::kIo, "cannot add a Landlock rule", errno);
       }
     }
+  }
+  for (const int folder : extras.folders) {
+    BASTION_TRY(allow_keeping(fd.get(), folder, ruleset.handled_access_fs));
   }
   if (syscall(SYS_landlock_restrict_self, fd.get(), 0) != 0) {
     return fail(ErrorCode::kIo, "cannot enter the Landlock rule set", errno);

@@ -29,7 +29,7 @@ Status drop_capabilities() {
 
 }  // namespace
 
-Result<State> enter(ipc::Role role) {
+Result<State> enter(ipc::Role role, const Extras& extras) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
 #if defined(__SANITIZE_ADDRESS__)
@@ -48,7 +48,7 @@ Result<State> enter(ipc::Role role) {
     return fail(ErrorCode::kIo, "cannot set no_new_privs", errno);
   }
   BASTION_TRY(drop_capabilities());
-  const Result<int> abi = enter_landlock(role);
+  const Result<int> abi = enter_landlock(role, extras);
   if (!abi) {
     return std::unexpected(abi.error());
   }

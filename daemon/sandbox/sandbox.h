@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "daemon/ipc/messages.h"
@@ -8,7 +9,8 @@
 /// The sandbox of each role, entered after start-up and before the first byte of a peer, with or
 /// without root, in production and in every test of real processes:
 ///   - no_new_privs, not dumpable, no core files, no capabilities;
-///   - Landlock: no files (the resolver: what name lookups read), no TCP bind, no TCP connect
+///   - Landlock: no files (the resolver: what name lookups read; the recorder: all below the folders
+///     that it is given), no TCP bind, no TCP connect
 ///     (the warden may connect, the resolver to port 53), no signals or abstract sockets outside;
 ///   - seccomp: a list of what the role calls. Everything dangerous kills the process, opening
 ///     files gives EACCES, the rest ENOSYS.
@@ -21,12 +23,17 @@ struct State {
   int landlock_abi = 0;
 };
 
+/// Extras is what one process needs beyond its role's rules.
+struct Extras {
+  std::vector<int> folders{};  // open; the recorder may make, write, read and remove below them
+};
+
 /// enter is for good. The supervisor keeps its privileges; for it only dumping is switched off.
 /// Errors: kIo with errno.
-Result<State> enter(ipc::Role role);
+Result<State> enter(ipc::Role role, const Extras& extras = {});
 
 /// enter_landlock, enter_seccomp: the parts, for enter.
-Result<int> enter_landlock(ipc::Role role);
+Result<int> enter_landlock(ipc::Role role, const Extras& extras);
 Status enter_seccomp(ipc::Role role);
 
 /// landlock_abi is the version that this kernel has; 0: none.

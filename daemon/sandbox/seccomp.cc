@@ -9,9 +9,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <initializer_list>
 #include <memory>
+#include <string_view>
 
 #include "daemon/process.h"
 #include "daemon/sandbox/sandbox.h"
@@ -48,6 +50,10 @@ constexpr const char* kFiles[] = {
     "symlinkat", "chmod", "fchmodat", "chown", "fchownat", "lchown", "truncate", "chdir", "fchdir",
     "mknod", "mknodat", "utimensat", "statfs", "inotify_init1", "getcwd",
 };
+
+/// What of kFiles the recorder calls: below its folders only, by Landlock and RESOLVE_BENEATH.
+constexpr std::string_view kRecorderFiles[] = {"openat2", "unlinkat", "mkdirat", "getdents64",
+                                               "statx"};
 
 /// What every role may call freely.
 constexpr const char* kCommon[] = {
@@ -178,7 +184,7 @@ void allow_threads(Filter& filter, bool allowed) {
 
 /// Gates and workers: the ring, their two channels, the log; and no way to get another descriptor
 /// to the numbers of the channels.
-void add_parser_rules(Filter& filter) {
+void add_parser_rules(Filter& filter, Role role) {
   for (const int fd : {kSupervisorFd, kWardenFd}) {
     filter.allow("sendmsg", {low_is(0, fd), low_is(2, kSendFlags)});
     filter.allow("recvmmsg", {low_is(0, fd), low_is(3, kReceiveFlags)});
@@ -189,7 +195,12 @@ void add_parser_rules(Filter& filter) {
   // A worker writes a tunnel's data from where it was opened, without waiting; like WRITEV on the
   // ring it carries neither address nor MSG_FASTOPEN.
   filter.allow("pwritev2", {low_is(5, RWF_NOWAIT)});
-  filter.allow("close", {{0, SCMP_CMP_GT, static_cast<std::uint64_t>(kWardenFd), 0}});
+  // A worker rings the recorder's bell by write; in its place is always something.
+  const int last_fixed = role == Role::kWorker ? kRecordBellFd : kWardenFd;
+  if (role == Role::kWorker) {
+    filter.allow("write", {low_is(0, kRecordBellFd)});
+  }
+  filter.allow("close", {{0, SCMP_CMP_GT, static_cast<std::uint64_t>(last_fixed), 0}});
   for (const int command : {F_GETFD, F_GETFL, F_DUPFD_CLOEXEC}) {
     filter.allow("fcntl", {low_is(1, command)});
   }
@@ -216,6 +227,29 @@ void add_warden_rules(Filter& filter) {
   for (const int command : {F_GETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS}) {
     filter.allow("fcntl", {low_is(1, command)});
   }
+  filter.kill_all(kDeadlyNetwork);
+  allow_threads(filter, true);
+}
+
+/// The recorder keeps files, and maps rings that it is given. Its thread syncs them.
+void add_recorder_rules(Filter& filter) {
+  for (const int fd : {kSupervisorFd, kWardenFd}) {
+    filter.allow("sendmsg", {low_is(0, fd), low_is(2, kSendFlags)});
+    filter.allow("recvmmsg", {low_is(0, fd), low_is(3, kReceiveFlags)});
+  }
+  for (const std::string_view name : kRecorderFiles) {
+    filter.allow(name.data());
+  }
+  for (const char* name : {"write", "close", "pread64", "pwrite64", "lseek", "eventfd2",
+                           "fallocate", "ftruncate", "fsync", "fdatasync", "syncfs", "fstatfs",
+                           "flock"}) {
+    filter.allow(name);
+  }
+  filter.allow("newfstatat", {bits(3, AT_EMPTY_PATH, AT_EMPTY_PATH)});
+  for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS}) {
+    filter.allow("fcntl", {low_is(1, command)});
+  }
+  filter.kill("socket");
   filter.kill_all(kDeadlyNetwork);
   allow_threads(filter, true);
 }
@@ -258,10 +292,17 @@ Status enter_seccomp(Role role) {
   filter.allow("prctl", {low_is(0, PR_SET_VMA)});
 #endif
   if (role != Role::kResolver) {
-    filter.allow("io_uring_enter");
-    allow_socket_options(filter);
+    if (role != Role::kRecorder) {
+      filter.allow("io_uring_enter");
+      allow_socket_options(filter);
+    }
     for (const char* name : kFiles) {
-      filter.add(SCMP_ACT_ERRNO(EACCES), name);
+      const bool kept = role == Role::kRecorder &&
+                        std::ranges::find(kRecorderFiles, std::string_view(name)) !=
+                            std::end(kRecorderFiles);
+      if (!kept) {
+        filter.add(SCMP_ACT_ERRNO(EACCES), name);
+      }
     }
     // libc's fstat; by name it is refused like the rest.
     filter.add(SCMP_ACT_ERRNO(EACCES), "newfstatat", {bits(3, AT_EMPTY_PATH, 0)});
@@ -269,13 +310,16 @@ Status enter_seccomp(Role role) {
   switch (role) {
     case Role::kGate:
     case Role::kWorker:
-      add_parser_rules(filter);
+      add_parser_rules(filter, role);
       break;
     case Role::kWarden:
       add_warden_rules(filter);
       break;
     case Role::kResolver:
       add_resolver_rules(filter);
+      break;
+    case Role::kRecorder:
+      add_recorder_rules(filter);
       break;
     case Role::kSupervisor:
       return {};

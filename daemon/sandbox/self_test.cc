@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/openat2.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/mman.h>
@@ -33,7 +34,8 @@ namespace {
 
 using ipc::Role;
 
-constexpr std::array kRoles = {Role::kGate, Role::kWorker, Role::kWarden, Role::kResolver};
+constexpr std::array kRoles = {Role::kGate, Role::kWorker, Role::kWarden, Role::kResolver,
+                               Role::kRecorder};
 
 /// Exit statuses of an attempt. Refused ones carry the errno above kRefused.
 constexpr int kWorked = 0;
@@ -48,6 +50,7 @@ struct Scene {
   int socket = -1;         // connected
   int ended = -1;          // was listening and is shut down: MSG_FASTOPEN could connect it
   sockaddr_in somebody{};  // who would take a connection
+  int folder = -1;         // the recorder's
 };
 
 struct Attempt {
@@ -152,10 +155,25 @@ int connect_again(int fd) {
   return outcome(connect(fd, &address, sizeof address));
 }
 
+/// keep_file does a recorder's work: a file below a folder is made, written and removed.
+int keep_file(int folder, const char* name) {
+  open_how how{};
+  how.flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC;
+  how.mode = 0600;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const UniqueFd file(static_cast<int>(syscall(SYS_openat2, folder, name, &how, sizeof how)));
+  if (!file || pwrite(file.get(), "x", 1, 0) != 1) {
+    return outcome(-1);
+  }
+  return outcome(unlinkat(folder, name, 0));
+}
+
 std::vector<Attempt> attempts() {
   const std::vector<Role> none;
   const std::vector<Role> resolver = {Role::kResolver};
   const std::vector<Role> both = {Role::kWarden, Role::kResolver};
+  const std::vector<Role> closers = {Role::kWarden, Role::kResolver, Role::kRecorder};
+  const std::vector<Role> recorder = {Role::kRecorder};
   std::vector<Attempt> list = {
       {"send on a channel",
        [](Scene&) {
@@ -174,6 +192,10 @@ std::vector<Attempt> attempts() {
        [](Scene&) { return outcome(open("/tmp", O_TMPFILE | O_RDWR, 0600)); }, none, false, 1},
       {"open another folder", [](Scene&) { return outcome(open("/", O_RDONLY | O_DIRECTORY)); },
        none, false, 1},
+      {"keep a file in its folder",
+       [](Scene& scene) { return keep_file(scene.folder, "self-test"); }, recorder},
+      {"keep a file elsewhere", [](Scene&) { return keep_file(AT_FDCWD, "self-test"); }, none,
+       false, 1},
       {"execve",
        [](Scene&) {
          char* const argv[] = {const_cast<char*>("true"), nullptr};
@@ -225,7 +247,7 @@ std::vector<Attempt> attempts() {
       {"send on a peer's socket",
        [](Scene& scene) { return outcome(send(scene.socket, "x", 1, MSG_NOSIGNAL)); }, resolver},
       {"close a channel's number", [](Scene& scene) { return to_channel_number(scene, false); },
-       both},
+       closers},
       {"dup to a channel's number", [](Scene& scene) { return to_channel_number(scene, true); },
        none},
       {"io_uring_setup",
@@ -345,7 +367,15 @@ bool prepare(Scene& scene, bool sandboxed) {
   (void)(*supervisor)[0].release();
   (void)(*warden)[0].release();
 
-  if (scene.role != Role::kResolver) {
+  if (scene.role == Role::kWorker &&
+      (dup2(STDIN_FILENO, kRecordRingFd) < 0 || dup2(STDIN_FILENO, kRecordBellFd) < 0)) {
+    return false;
+  }
+  Extras extras;
+  if (scene.role == Role::kRecorder) {
+    extras.folders = {scene.folder};
+  }
+  if (scene.role != Role::kResolver && scene.role != Role::kRecorder) {
     const bool parser = scene.role == Role::kGate || scene.role == Role::kWorker;
     auto ring = Ring::create({.buffer_count = parser ? 4u : 0u, .buffer_bytes = 4096});
     const RingProfile profile = scene.role == Role::kGate     ? RingProfile::kGate
@@ -359,7 +389,7 @@ bool prepare(Scene& scene, bool sandboxed) {
   if (!sandboxed) {
     return true;
   }
-  const auto entered = enter(scene.role);
+  const auto entered = enter(scene.role, extras);
   if (!entered) {
     std::fprintf(stderr, "%s\n", describe(entered.error()).c_str());
   }
@@ -368,7 +398,7 @@ bool prepare(Scene& scene, bool sandboxed) {
 
 /// try_in runs one attempt in a child and gives its wait status.
 int try_in(Role role, const Attempt& attempt, bool sandboxed, UniqueFd& listener,
-           const sockaddr_in& address) {
+           const sockaddr_in& address, int folder) {
   const pid_t pid = fork();
   if (pid == 0) {
     alarm(20);
@@ -376,6 +406,7 @@ int try_in(Role role, const Attempt& attempt, bool sandboxed, UniqueFd& listener
     Scene scene;
     scene.role = role;
     scene.somebody = address;
+    scene.folder = folder;
     _exit(prepare(scene, sandboxed) ? attempt.run(scene) : kNotSetUp);
   }
   int status = 0;
@@ -421,6 +452,10 @@ bool self_test(std::string& out, bool sandboxed) {
   const int abi = landlock_abi();
   sockaddr_in address;
   UniqueFd listener = make_listener(address);
+  char path[] = "/tmp/bastiond-self-test-XXXXXX";
+  const char* made = mkdtemp(path);
+  const UniqueFd first(made != nullptr ? open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
+  const UniqueFd folder(fcntl(first.get(), F_DUPFD_CLOEXEC, 60));  // out of the channels' way
   constexpr std::size_t kWhat = 30;
   constexpr std::size_t kCell = 14;
   bool good = true;
@@ -433,7 +468,7 @@ bool self_test(std::string& out, bool sandboxed) {
   for (const Attempt& attempt : attempts()) {
     append_cell(out, attempt.what, kWhat);
     for (const Role role : kRoles) {
-      const int status = try_in(role, attempt, sandboxed, listener, address);
+      const int status = try_in(role, attempt, sandboxed, listener, address, folder.get());
       const bool is_allowed = std::ranges::find(attempt.allowed, role) != attempt.allowed.end();
       std::string text = cell_text(status);
       if (role == Role::kResolver && attempt.landlock_abi > abi) {
@@ -447,6 +482,9 @@ bool self_test(std::string& out, bool sandboxed) {
       append_cell(out, text, kCell);
     }
     out += "\n";
+  }
+  if (made != nullptr) {
+    rmdir(made);
   }
   out += good ? "Everything that must not work was refused.\n"
               : "The cells with ! are wrong: the sandbox does not hold here.\n";

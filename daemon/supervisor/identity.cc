@@ -59,7 +59,8 @@ std::expected<Identities, std::string> find_identities(bool one_uid) {
                       " (--one-uid)";
   }
   for (const ipc::Role role :
-       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver}) {
+       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver,
+        ipc::Role::kRecorder}) {
     if (one_uid) {
       identities.roles[role] = {kNobody, static_cast<gid_t>(kNobody)};
       continue;

@@ -1,5 +1,6 @@
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "daemon/process.h"
@@ -12,6 +13,8 @@ namespace {
 constexpr std::size_t kGateQueueBytesMax = 128 * 1024;
 /// Messages taken from one child before the others have their turn.
 constexpr int kMessagesPerTurn = 64;
+/// Recorded sessions wait two seconds for a recorder's successor, not longer.
+constexpr std::int64_t kRecorderDelayMsMax = 500;
 
 }  // namespace
 
@@ -40,13 +43,25 @@ void Supervisor::start_child(Child& child, MonoTime now) {
     to_warden = std::move(*pair);
   }
   ChildSpec spec{child.role, child.index, std::nullopt, (*ours)[1].get(), to_warden[1].get(),
-                 to_log_level(service_.log_level)};
+                 to_log_level(service_.log_level), -1, -1};
   if (identities_.change) {
     spec.identity = identities_.roles.at(child.role);
   }
+  const bool records = child.role == ipc::Role::kWorker && recorder() != nullptr;
+  if (records) {
+    if (const Status added = add_ring(child, spec); !added) {
+      return again(added.error());
+    }
+  }
   const Result<pid_t> pid = spawn(programs_, spec);
   if (!pid) {
+    if (records) {
+      record_rings_.pop_back();
+    }
     return again(pid.error());
+  }
+  if (records) {
+    tell_ring(record_rings_.back());
   }
   child.pid = *pid;
   ++child.generation;
@@ -64,6 +79,9 @@ void Supervisor::start_child(Child& child, MonoTime now) {
   }
   if (child.role == ipc::Role::kGate) {
     arm_all_accepts();
+  }
+  if (child.role == ipc::Role::kRecorder) {
+    brief_recorder();
   }
 }
 
@@ -87,6 +105,8 @@ void Supervisor::on_child_message(std::uint32_t place, MonoTime now) {
       understood = on_gate_message(child, *received);
     } else if (child.role == ipc::Role::kWarden) {
       understood = on_warden_message(*received, now);
+    } else if (child.role == ipc::Role::kRecorder) {
+      understood = on_recorder_message(*received);
     }
     if (!child.channel || child.generation != generation) {
       return;
@@ -191,6 +211,9 @@ void Supervisor::on_death(Child& child, int status, MonoTime now) {
   if (child.role == ipc::Role::kGate) {
     connections_.remove_gate(child.index);
   }
+  if (child.role == ipc::Role::kWorker) {
+    retire_ring(child);
+  }
   if (child.role == ipc::Role::kWarden) {
     answer_all_questions("the warden has ended and is being replaced");
     // What is left talks to a warden that is no more: no session of theirs can go on.
@@ -218,8 +241,13 @@ void Supervisor::on_death(Child& child, int status, MonoTime now) {
       exit_status_ = 1;
       return begin_ending(now);
     case State::kRunning:
-      child.start_again =
-          after(now, child.delay.next_ms((now.ns - child.started.ns) / kNsPerMs) * kNsPerMs);
+      {
+        std::int64_t delay_ms = child.delay.next_ms((now.ns - child.started.ns) / kNsPerMs);
+        if (child.role == ipc::Role::kRecorder) {
+          delay_ms = std::min(delay_ms, kRecorderDelayMsMax);
+        }
+        child.start_again = after(now, delay_ms * kNsPerMs);
+      }
       return;
     case State::kDraining:
       if (child.role == ipc::Role::kWarden) {

@@ -76,6 +76,8 @@ void Supervisor::warn_of_what_needs_a_restart(const config::ServiceConfig& next)
   warn(next.workers != service_.workers, "workers");
   warn(next.gates != service_.gates, "gates");
   warn(next.control != service_.control, "control");
+  warn(next.recording.enabled != service_.recording.enabled, "recording");
+  warn(next.state_dir != service_.state_dir, "state_dir");
 }
 
 void Supervisor::on_configuration_result(const ipc::Header& header,
@@ -92,6 +94,7 @@ void Supervisor::on_configuration_result(const ipc::Header& header,
     service_ = loaded_->service;
     log_.set_level(to_log_level(service_.log_level));
     apply_limits();
+    send_recorder_settings();
     // The warnings behind the summary's line were logged when the files were read.
     log_.info("policy loaded",
               {{"by", pending_by_}, {"summary", result.text.substr(0, result.text.find('\n'))}});

@@ -56,6 +56,9 @@ void place_descriptors(const ChildSpec& spec, int program, int& program_copy) {
   const int supervisor = fcntl(spec.supervisor_end, F_DUPFD_CLOEXEC, kAbove);
   const int warden = spec.warden_end < 0 ? -1 : fcntl(spec.warden_end, F_DUPFD_CLOEXEC, kAbove);
   program_copy = fcntl(program, F_DUPFD_CLOEXEC, kAbove);
+  const auto kept = [](int fd) { return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, kAbove); };
+  const int ring = kept(spec.record_ring);
+  const int bell = kept(spec.record_bell);
   if (null < 0 || supervisor < 0 || program_copy < 0 || (spec.warden_end >= 0 && warden < 0)) {
     child_failed("descriptors");
   }
@@ -69,8 +72,17 @@ void place_descriptors(const ChildSpec& spec, int program, int& program_copy) {
   } else {
     close(kWardenFd);
   }
+  int last = kWardenFd;
+  if (spec.role == ipc::Role::kWorker) {
+    // Both numbers are taken in any case: a worker may write to the bell's.
+    last = kRecordBellFd;
+    if (dup2(ring < 0 ? null : ring, kRecordRingFd) < 0 ||
+        dup2(bell < 0 ? null : bell, kRecordBellFd) < 0) {
+      child_failed("descriptors");
+    }
+  }
   // Everything else goes at the exec, the copies above included.
-  if (syscall(SYS_close_range, kWardenFd + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) != 0) {
+  if (syscall(SYS_close_range, last + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) != 0) {
     child_failed("close_range");
   }
 }

@@ -141,7 +141,7 @@ bool Supervisor::start() {
     log_.error(describe(enabled.error()));
     return false;
   }
-  if (!start_control()) {
+  if (!start_control() || !prepare_recording()) {
     return false;
   }
   log_.info("bastiond " + std::string(kVersion) + " starts",
@@ -196,6 +196,7 @@ void Supervisor::make_children() {
   };
   add(ipc::Role::kWarden, 1);
   add(ipc::Role::kResolver, 1);
+  add(ipc::Role::kRecorder, service_.recording.enabled ? 1 : 0);
   add(ipc::Role::kGate, gates);
   add(ipc::Role::kWorker, workers);
 }

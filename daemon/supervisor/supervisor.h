@@ -32,6 +32,16 @@ struct SupervisorOptions {
 /// only process with privileges, and reads nothing of a network peer but its address.
 class Supervisor {
  public:
+  /// RecordRing is the memory between one worker process and the recorder (daemon/record_ring). It
+  /// is kept beyond the worker's death until a recorder has written down what is in it.
+  struct RecordRing {
+    std::uint32_t generation = 0;
+    std::uint32_t worker = 0;  // index
+    UniqueFd memory;
+    UniqueFd bell;
+    bool retired = false;
+  };
+
   Supervisor(SupervisorOptions options, Log& log);
   ~Supervisor();
 
@@ -91,6 +101,16 @@ class Supervisor {
   void on_accepted(const Completion& completion, MonoTime now);
   Child* least_loaded_gate();
 
+  // recording.cc: the recorder and the rings.
+  bool prepare_recording();
+  Status add_ring(Child& worker, ChildSpec& spec);
+  void tell_ring(const RecordRing& ring);
+  void retire_ring(const Child& worker);
+  void brief_recorder();
+  void send_recorder_settings();
+  bool on_recorder_message(const ipc::Received& received);
+  Child* recorder();
+
   // requests.cc: the control socket.
   void on_request(ControlServer::Request request);
   void on_control_reply(const ipc::Header& header, ipc::ControlReply reply);
@@ -124,10 +144,16 @@ class Supervisor {
   MonoTime dropped_told_{};
   ConnectionTable connections_;
 
-  std::vector<Child> children_;          // the warden first, then the resolver, gates, workers
+  std::vector<Child> children_;  // the warden first, then resolver, recorder, gates, workers
   MonoTime drain_deadline_ = kNever;
   MonoTime kill_deadline_ = kNever;
   std::uint32_t next_request_ = 1;
+
+  std::vector<RecordRing> record_rings_;
+  std::uint32_t next_ring_generation_ = 1;
+  UniqueFd recorder_table_;              // what a recorder leaves to its successor
+  std::string recordings_folder_;
+  UniqueFd recordings_fd_;
 
   std::unique_ptr<ControlServer> control_;
   std::string control_path_;

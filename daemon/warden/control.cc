@@ -32,6 +32,7 @@ Json session_json(const Session& session, WallTime now) {
           {"since", session.since},
           {"idle_s", now - session.last_active},
           {"channels", session.channels},
+          {"recorded", session.recorded},
           {"bytes_up", session.bytes_up},
           {"bytes_down", session.bytes_down},
           {"mode", mode_name(session)}};
@@ -90,6 +91,15 @@ std::string Warden::control(const ipc::ControlRequest& request) {
                        {"turns", relay.turns},
                        {"turns_put_off", relay.turns_put_off},
                        {"packets_per_turn_max", relay.packets_per_turn_max}};
+    if (recorder_state_) {
+      const ipc::RecorderState& state = *recorder_state_;
+      status["recordings"] = {{"can_record", state.can_record},
+                              {"why", state.why},
+                              {"bytes", state.recordings_bytes},
+                              {"open", state.open},
+                              {"disk_bytes", state.disk_bytes},
+                              {"disk_free_bytes", state.free_bytes}};
+    }
     if (active_ != nullptr) {
       status["policy"] = {{"hash", active_->policy().id()},
                           {"loaded_at", active_->loaded_at},

@@ -243,6 +243,11 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
                        " is a list too long for one session; tell your administrators.",
                    "the grant does not fit into a message", grant->rule);
   }
+  if (const std::string why = grant->record.any() ? cannot_record() : ""; !why.empty()) {
+    return refused("this session is to be recorded, and cannot be now (" + why +
+                       "). Tell your administrators.",
+                   "it cannot be recorded: " + why, grant->rule);
+  }
   session.mode = ipc::SessionMode::kRouted;
   session.grant = std::move(*grant);
   io_.log(LogLevel::kInfo, "session granted",
@@ -284,6 +289,13 @@ void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver 
     adopt.target = session.grant->target.name;
     adopt.login = session.grant->login;
     adopt.permissions = session.grant->permissions;
+    if (session.grant->record.any()) {
+      open_recording(caller.session_id, session);
+      adopt.recorded = true;
+      adopt.record_slot = session.record_slot;
+      adopt.record = session.grant->record;
+      adopt.notice = session.active->service().recording.notice;
+    }
   } else {
     adopt.permissions.channels_max = session.active->service().limits.channels_per_session;
     adopt.permissions.session_channels_max =
@@ -292,6 +304,12 @@ void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver 
   adopt.state = std::move(message.state);
   adopt.input = std::move(message.input);
   send({ipc::Role::kWorker, worker}, caller.session_id, adopt, std::move(session.user_socket));
+  if (adopt.recorded && !session.recorded) {
+    send({ipc::Role::kWorker, worker}, caller.session_id,
+         ipc::RecordingReady{false, with_id("this session is to be recorded, and its worker has no "
+                                            "room for one more. Try again.",
+                                            session)});
+  }
   pass_target(caller.session_id, session);
 }
 

@@ -84,6 +84,10 @@ struct Session {
   crypto::Digest target_session_id;
   std::vector<crypto::PrivateKey> target_keys;  // by credential, for TargetSign
 
+  bool recorded = false;          // it was given a slot in its worker's ring
+  std::uint32_t record_slot = 0;
+  bool worker_died = false;
+
   // What the worker last said.
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;

@@ -51,9 +51,12 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   active_ = std::move(active);
 
   for (const auto& [id, peer] : peers_) {
-    if (id.role != ipc::Role::kResolver) {
+    if (id.role == ipc::Role::kGate || id.role == ipc::Role::kWorker) {
       send(id, 0, active_->settings);
     }
+  }
+  for (const auto& [caller, message] : std::exchange(heads_waiting_, {})) {
+    on_sign_head(caller, message);
   }
   std::string text = config::summary(active_->policy());
   if (!loaded.problems.warnings.empty()) {
@@ -68,9 +71,17 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
 }
 
 void Warden::add_peer(PeerId peer, std::uint32_t pid) {
-  peers_[peer] = Peer{.pid = pid, .cookies = {}, .num_sessions = 0, .num_dials = 0, .stats = {}};
-  if (active_ != nullptr && peer.role != ipc::Role::kResolver) {
+  peers_[peer] = Peer{.pid = pid,
+                      .cookies = {},
+                      .num_sessions = 0,
+                      .num_dials = 0,
+                      .stats = {},
+                      .record_slots = {}};
+  if (active_ != nullptr && (peer.role == ipc::Role::kGate || peer.role == ipc::Role::kWorker)) {
     send(peer, 0, active_->settings);
+  }
+  if (peer == kRecorder) {
+    brief_recorder();
   }
 }
 
@@ -80,6 +91,7 @@ void Warden::peer_gone(PeerId peer) {
   }
   sessions_.for_each([&](ipc::SessionId id, Session& session) {
     if (owns(peer, session)) {
+      session.worker_died = peer.role == ipc::Role::kWorker;
       end_row(id, session, peer.role == ipc::Role::kGate ? "its gate died" : "its worker died");
     }
   });
@@ -181,6 +193,21 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
     case Type::kSessionEnded:
       return handle<ipc::SessionEnded>(
           caller, body, [&](const ipc::SessionEnded& m) { on_session_ended(caller, *session, m); });
+    case Type::kRecordingOpened:
+      return handle<ipc::RecordingOpened>(
+          caller, body, [&](const ipc::RecordingOpened& m) { on_recording_opened(m); });
+    case Type::kRecordingFailed:
+      return handle<ipc::RecordingFailed>(
+          caller, body, [&](const ipc::RecordingFailed& m) { on_recording_failed(m); });
+    case Type::kRecordingSealed:
+      return handle<ipc::RecordingSealed>(
+          caller, body, [&](const ipc::RecordingSealed& m) { on_recording_sealed(m); });
+    case Type::kSignHead:
+      return handle<ipc::SignHead>(caller, body,
+                                   [&](const ipc::SignHead& m) { on_sign_head(caller, m); });
+    case Type::kRecorderState:
+      return handle<ipc::RecorderState>(
+          caller, body, [&](ipc::RecorderState m) { on_recorder_state(std::move(m)); });
     case Type::kResolved:
       return handle<ipc::Resolved>(caller, body,
                                    [&](const ipc::Resolved& m) { on_resolved(caller, m); });
@@ -197,6 +224,9 @@ void Warden::refuse(const Caller& caller, std::string text, bool fatal) {
 
 void Warden::end_row(ipc::SessionId id, Session& session, std::string_view reason) {
   cancel_dials(id);
+  if (session.recorded) {
+    close_recording(session, reason);
+  }
   if (session.user != nullptr) {
     const auto count = sessions_of_user_.find(session.user->name);
     if (count != sessions_of_user_.end() && --count->second == 0) {

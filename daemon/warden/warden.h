@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -54,7 +55,9 @@ class Warden {
 
   /// shut_down ends every session with `text`; drained() becomes true when all are gone.
   void shut_down(std::uint32_t limit_ms, const std::string& text);
-  bool drained() const { return shutting_down_ && sessions_.size() == 0; }
+  bool drained() const {
+    return shutting_down_ && sessions_.size() == 0 && (closing_.empty() || !has_recorder());
+  }
 
   std::size_t num_sessions() const { return sessions_.size(); }
 
@@ -65,6 +68,14 @@ class Warden {
     std::size_t num_sessions = 0;
     std::size_t num_dials = 0;  // a worker's; those of a gate's sessions are in its sessions' share
     ipc::WorkerStats stats;  // a worker's last
+    std::set<std::uint32_t> record_slots{};  // of a worker's ring: taken
+  };
+  /// Closing is a recording whose session is over and that the recorder has not sealed yet.
+  struct Closing {
+    ipc::CloseRecording message;
+    PeerId worker;
+    std::uint32_t worker_pid = 0;
+    std::uint32_t slot = 0;
   };
   struct Caller {  // of one message
     PeerId peer;
@@ -133,6 +144,19 @@ class Warden {
   void on_open_tunnel(const Caller& caller, Session& session, const ipc::OpenTunnel& message);
   void on_ask_listing(const Caller& caller, Session& session);
 
+  // recording.cc: the recorder.
+  bool has_recorder() const { return peers_.contains(kRecorder); }
+  std::string cannot_record() const;
+  void open_recording(ipc::SessionId id, Session& session);
+  void send_open(ipc::SessionId id, const Session& session);
+  void close_recording(Session& session, std::string_view reason);
+  void brief_recorder();
+  void on_recording_opened(const ipc::RecordingOpened& message);
+  void on_recording_failed(const ipc::RecordingFailed& message);
+  void on_recording_sealed(const ipc::RecordingSealed& message);
+  void on_sign_head(const Caller& caller, const ipc::SignHead& message);
+  void on_recorder_state(ipc::RecorderState message);
+
   // Sessions' news.
   void on_session_event(Session& session, const ipc::SessionEvent& message);
   void on_session_stats(Session& session, ipc::SessionStats message);
@@ -152,6 +176,11 @@ class Warden {
   std::set<std::string> live_ids_;  // long ids of sessions that have one
   std::vector<Dial> dials_;
   std::vector<DialIndex> free_dials_;
+  static constexpr PeerId kRecorder{ipc::Role::kRecorder, 0};
+  std::unordered_map<std::string, ipc::SessionId> recorded_;  // by long id
+  std::map<std::string, Closing> closing_;                    // …
+  std::vector<std::pair<Caller, ipc::SignHead>> heads_waiting_;  // for the first configuration
+  std::optional<ipc::RecorderState> recorder_state_;          // as it last said
   MonoTime started_at_;
   std::uint64_t logins_ok_ = 0;
   std::uint64_t logins_refused_ = 0;

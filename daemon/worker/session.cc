@@ -143,6 +143,9 @@ bool WorkerSession::may_take(proto::Leg which) const {
       (state_ == State::kDialling || state_ == State::kHandshake)) {
     return false;
   }
+  if (waits_for_recorder() || (logged_in_ && state_ == State::kHandshake)) {
+    return false;
+  }
   const SessionLeg& to = legs_[proto::index(proto::other(which))];
   const std::size_t ahead = to.transport == nullptr ? 0 : to.transport->queued_bytes();
   if (from.transport->in_key_exchange()) {
@@ -428,6 +431,9 @@ void WorkerSession::after_work() {
       down().stream->arm_write(down().transport->output());
     }
   }
+  if (waits_for_recorder() && state_ == State::kBridged) {
+    worker_.await_recorder(*this);
+  }
   worker_.changed(*this);
   reap_tunnels();
   check_idle();
@@ -520,8 +526,9 @@ void WorkerSession::update_timer() {
 void WorkerSession::on_timer() {
   const MonoTime now = worker_.now();
   if (state_ == State::kHandshake && now >= handshake_deadline_) {
-    target_refused(adopt_.target + " did not finish its SSH handshake within " +
-                   std::to_string(settings_->handshake_ms / 1000) + " s.");
+    target_refused(logged_in_ ? std::string(kRecorderSilent)
+                              : adopt_.target + " did not finish its SSH handshake within " +
+                                    std::to_string(settings_->handshake_ms / 1000) + " s.");
   }
   if (end_deadline_.ns != 0 && now >= end_deadline_) {
     end_deadline_ = {};

@@ -10,6 +10,7 @@
 #include "daemon/ipc/messages.h"
 #include "daemon/stream/stream.h"
 #include "daemon/timers.h"
+#include "daemon/worker/recording.h"
 #include "daemon/worker/tunnel.h"
 #include "proto/auth_client.h"
 #include "proto/bridge.h"
@@ -76,6 +77,16 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
 
   void on_target_connected(const ipc::TargetConnected& message, UniqueFd socket);
   void on_target_failed(const ipc::TargetFailed& message);
+  /// on_recording_ready: the recorder has opened this session's recording, or cannot, or no longer.
+  void on_recording_ready(const ipc::RecordingReady& message);
+  /// is_recorded: it is, or it is not bridged before it is.
+  bool is_recorded() const { return adopt_.recorded; }
+  /// on_recorder says that the recorder has looked at the ring: what waited may go on, or has waited
+  /// for too long.
+  void on_recorder();
+  void on_recorder_gone();
+  /// waits_for_recorder: nothing more is accepted at the moment.
+  bool waits_for_recorder() const;
   void on_answer(std::uint32_t request, ipc::Received& received);
   /// end_with tells the user why, on every session channel, and ends.
   void end_with(std::string_view text);
@@ -85,6 +96,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   const std::string& end_reason() const { return end_reason_; }
   bool changed_flag = false;  // Worker's: it is on the list of changed sessions
   bool dead_flag = false;     // Worker's: it is on the list of the dead
+  bool waits_flag = false;    // Worker's: it is on the list of those that wait for the recorder
 
  private:
   // session.cc: both legs.
@@ -120,6 +132,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void target_refused(std::string text);
   Status verify_same_host(const proto::Exchange& exchange, crypto::Digest& out_hash) const;
   void begin_bridge();
+  void bridge_when_recorded();
   void serve_locally(proto::LocalOptions::Mode mode, std::string refusal);
 
   // session_tunnels.cc: ProxyJump.
@@ -149,6 +162,12 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
                        const proto::RequestDecision& request) override;
   void session_started(const proto::ChannelInfo& channel) override;
   void forward_decided(const proto::ForwardDecision& forward) override;
+  bool channel_data(const proto::ChannelInfo& channel, proto::Leg from, bool is_stderr,
+                    ByteView data) override;
+  void request_relayed(const proto::ChannelInfo& channel, proto::Leg from,
+                       const proto::ChannelRequest& request) override;
+  void channel_eof(const proto::ChannelInfo& channel, proto::Leg from) override;
+  void line_sent(const proto::ChannelInfo& channel, std::string_view text) override;
   void finished() override;
   // proto::LocalEvents
   void need_listing(proto::ChannelNumber channel, std::uint32_t columns) override;
@@ -170,6 +189,10 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   State state_ = State::kDialling;
   SessionLeg legs_[2];
   std::optional<proto::AuthClient> auth_;
+  std::unique_ptr<SessionRecording> recording_;
+  bool recording_ready_ = false;
+  bool logged_in_ = false;      // at the target; the bridge may wait for the recording
+  MonoTime recorder_awaited_;   // since when; 0: not
   std::unique_ptr<proto::Bridge> bridge_;
   std::unique_ptr<proto::LocalConnection> local_;
   std::vector<std::unique_ptr<Tunnel>> tunnels_;

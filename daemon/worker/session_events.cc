@@ -40,13 +40,76 @@ void WorkerSession::note(bool warning, std::string text) {
   worker_.tell(*this, ipc::SessionEvent{warning, std::move(text)});
 }
 
+bool WorkerSession::channel_data(const proto::ChannelInfo& channel, proto::Leg from,
+                                 bool is_stderr, ByteView data) {
+  return recording_ == nullptr || recording_->data(channel, from, is_stderr, data);
+}
+
+void WorkerSession::request_relayed(const proto::ChannelInfo& channel, proto::Leg /*from*/,
+                                    const proto::ChannelRequest& request) {
+  if (recording_ != nullptr) {
+    recording_->request(channel, request);
+  }
+}
+
+void WorkerSession::channel_eof(const proto::ChannelInfo& channel, proto::Leg from) {
+  if (recording_ != nullptr) {
+    recording_->eof(channel, from);
+  }
+}
+
+void WorkerSession::line_sent(const proto::ChannelInfo& channel, std::string_view text) {
+  if (recording_ != nullptr) {
+    recording_->line(channel, text);
+  }
+}
+
+bool WorkerSession::waits_for_recorder() const {
+  // What is over tells the user why, and relays nothing more.
+  return recording_ != nullptr && state_ == State::kBridged && !finished_ &&
+         end_reason_.empty() && !recording_->has_room();
+}
+
+// on_recorder: what waits for two seconds waits in vain.
+void WorkerSession::on_recorder() {
+  if (!waits_for_recorder()) {
+    recorder_awaited_ = {};
+    return after_work();
+  }
+  if (recorder_awaited_.ns == 0) {
+    recorder_awaited_ = worker_.now();
+  }
+  if (worker_.now() >= after(recorder_awaited_, kRecorderNsMax)) {
+    recorder_awaited_ = {};
+    note(true, "ended: what passed could not be recorded any more");
+    end_with(with_id(
+        "this session is to be recorded, and cannot be any more. Tell your administrators."));
+    return;
+  }
+  worker_.await_recorder(*this);
+}
+
+void WorkerSession::on_recorder_gone() {
+  if (recording_ == nullptr || state_ != State::kBridged || finished_ || !end_reason_.empty()) {
+    return;  // not begun yet, or over
+  }
+  note(true, "ended: the recorder does not answer");
+  end_with(with_id(std::string(kRecorderSilent)));
+}
+
 void WorkerSession::channel_opened(const proto::ChannelInfo& channel) {
+  if (recording_ != nullptr) {
+    recording_->opened(channel);
+  }
   if (channel.type != proto::ChannelType::kSession) {
     note(false, "opened " + describe_channel(channel));
   }
 }
 
 void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
+  if (recording_ != nullptr) {
+    recording_->closed(channel);
+  }
   std::string text = "closed " + describe_channel(channel) + ", " +
                      std::to_string(channel.bytes_up) + " bytes up, " +
                      std::to_string(channel.bytes_down) + " down";
@@ -86,6 +149,9 @@ void WorkerSession::forward_decided(const proto::ForwardDecision& forward) {
 void WorkerSession::session_started(const proto::ChannelInfo& channel) {
   if (!channel.pty || channel.use != proto::ChannelUse::kShell) {
     return;
+  }
+  if (recording_ != nullptr && adopt_.notice && recording_->is_recorded(channel)) {
+    bridge_->inject_stderr(channel.number, "This session is recorded (" + adopt_.short_id + ").");
   }
   std::size_t begin = 0;
   while (begin < target_banner_.size()) {

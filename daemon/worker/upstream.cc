@@ -17,7 +17,7 @@ constexpr std::int64_t kRefusedMsMax = 10'000;
 
 void WorkerSession::on_target_connected(const ipc::TargetConnected& message, UniqueFd socket) {
   if (state_ != State::kDialling || !socket) {
-    return;
+    return;  // the user gave it up, or was refused; the socket closes here
   }
   state_ = State::kHandshake;
   handshake_deadline_ = after(worker_.now(), std::int64_t{settings_->handshake_ms} * kNsPerMs);
@@ -35,6 +35,23 @@ void WorkerSession::on_target_failed(const ipc::TargetFailed& message) {
   }
   serve_locally(proto::LocalOptions::Mode::kRefuse, message.text);
   after_work();
+}
+
+void WorkerSession::on_recording_ready(const ipc::RecordingReady& message) {
+  if (message.ok && worker_.record_ring() != nullptr) {
+    recording_ready_ = true;
+    bridge_when_recorded();
+    return after_work();
+  }
+  const std::string text = message.text.empty() ? with_id(std::string(kRecorderSilent)) : message.text;
+  if (state_ == State::kBridged) {
+    return end_with(text);
+  }
+  if (state_ == State::kDialling || state_ == State::kHandshake) {
+    disconnect(proto::Leg::kUpstream, proto::DisconnectReason::kByApplication, "");
+    serve_locally(proto::LocalOptions::Mode::kRefuse, text);
+    after_work();
+  }
 }
 
 // target_refused ends the way to the target; the user is told on each channel that is opened.
@@ -143,7 +160,10 @@ bool WorkerSession::on_auth_message(ByteView payload) {
       log_in();
       break;
     case Kind::kSuccess:
-      begin_bridge();
+      logged_in_ = true;
+      handshake_deadline_ = after(worker_.now(), kRecorderNsMax);
+      update_timer();
+      bridge_when_recorded();
       break;
   }
   return state_ == State::kHandshake || state_ == State::kBridged;
@@ -181,12 +201,24 @@ void WorkerSession::log_in() {
   credentials_[index].algorithm = algorithm;
 }
 
+// bridge_when_recorded: nothing passes before its recording is open.
+void WorkerSession::bridge_when_recorded() {
+  if (state_ == State::kHandshake && logged_in_ && (recording_ready_ || !adopt_.recorded)) {
+    begin_bridge();
+  }
+}
+
 void WorkerSession::begin_bridge() {
   up().transport->set_authenticated();
   bridge_ = std::make_unique<proto::Bridge>(adopt_.permissions, *down().transport,
                                             *up().transport, *this);
   bridge_->set_names({adopt_.user, adopt_.login, adopt_.target, adopt_.short_id});
   state_ = State::kBridged;
+  if (adopt_.recorded) {
+    recording_ = std::make_unique<SessionRecording>(*worker_.record_ring(), adopt_.record_slot, id_,
+                                                    adopt_.record,
+                                                    adopt_.permissions.force_command);
+  }
   auth_.reset();
   credentials_.clear();
   credentials_.shrink_to_fit();

@@ -1,6 +1,7 @@
 #include "daemon/worker/worker.h"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -20,6 +21,10 @@ constexpr std::int64_t kRestNs = 5 * kNsPerSecond;
 /// One-way messages leave together: this late at most, or so many at once.
 constexpr std::int64_t kTellNs = 10 * kNsPerMs;
 constexpr std::size_t kToldMax = 64;
+/// How often a session that waits for room looks again, and how often it is seen whether the
+/// recorder is there.
+constexpr std::int64_t kRoomNs = kNsPerMs;
+constexpr std::int64_t kWatchNs = 500 * kNsPerMs;
 
 }  // namespace
 
@@ -29,6 +34,22 @@ Worker::Worker(ProcessContext& context, std::unique_ptr<Ring> ring)
       supervisor_(std::move(context.supervisor)),
       warden_(std::move(context.warden)),
       now_(mono_now()) {}
+
+Status Worker::map_record_ring() {
+  if (!context_.record_ring) {
+    return {};
+  }
+  char kind = 0;
+  if (pread(context_.record_ring.get(), &kind, 1, 0) != 1) {
+    return {};  // /dev/null: nothing is recorded
+  }
+  auto mapping = record::Mapping::map(context_.record_ring.get());
+  if (!mapping) {
+    return std::unexpected(mapping.error());
+  }
+  record_ring_.emplace(std::move(*mapping));
+  return {};
+}
 
 Token Worker::session_token(TokenKind kind, std::uint32_t slot) const {
   return {static_cast<std::uint8_t>(kind), slot, slots_[slot].generation};
@@ -74,6 +95,7 @@ int Worker::run() {
     go_on();
     bury();
     rearm_starved();
+    ring_bell();
   }
   return 0;
 }
@@ -234,6 +256,10 @@ void Worker::on_warden_message(ipc::Received& received) {
     if (const auto message = ipc::decode<ipc::TargetFailed>(received.body)) {
       session->on_target_failed(*message);
     }
+  } else if (received.header.type == ipc::Type::kRecordingReady) {
+    if (const auto message = ipc::decode<ipc::RecordingReady>(received.body)) {
+      session->on_recording_ready(*message);
+    }
   } else if (received.header.type == ipc::Type::kEndSession) {
     if (const auto message = ipc::decode<ipc::EndSession>(received.body)) {
       session->end_with(message->text);
@@ -252,6 +278,10 @@ void Worker::adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socke
   slots_[slot].session = std::make_unique<WorkerSession>(*this, slot, header.session,
                                                          std::move(message), settings_);
   by_id_[header.session] = slot;
+  if (slots_[slot].session->is_recorded() && ++num_recorded_ == 1) {
+    recorder_watched_ = now_;
+    arm_recorder_timer(kWatchNs);
+  }
   const Status started = slots_[slot].session->start(server_options_, std::move(socket));
   if (!started) {
     context_.log.error("a session cannot be adopted", {{"error", describe(started.error())}});
@@ -285,8 +315,77 @@ void Worker::on_timer(Token token) {
   if (static_cast<TokenKind>(token.kind) == TokenKind::kRestTimer) {
     return rest();
   }
+  if (static_cast<TokenKind>(token.kind) == TokenKind::kRecorderTimer) {
+    return watch_recorder();
+  }
   if (WorkerSession* session = find({token.index, token.generation})) {
     session->on_timer();
+  }
+}
+
+// --- the recorder --------------------------------------------------------------------------------
+
+// ring_bell wakes the recorder where a session waits for it or much is in the ring; else it looks
+// by itself, so that a keystroke costs no system call.
+void Worker::ring_bell() {
+  if (!record_ring_) {
+    return;
+  }
+  const bool wanted = !waiting_for_recorder_.empty() || record_ring_->used_up();
+  if (wanted && !bell_rung_) {
+    const std::uint64_t one = 1;
+    bell_rung_ = write(context_.record_bell.get(), &one, sizeof one) ==
+                 static_cast<ssize_t>(sizeof one);
+  } else if (!wanted) {
+    bell_rung_ = false;
+  }
+}
+
+void Worker::await_recorder(WorkerSession& session) {
+  if (session.waits_flag) {
+    return;
+  }
+  session.waits_flag = true;
+  if (waiting_for_recorder_.empty()) {
+    bell_rung_ = false;
+  }
+  waiting_for_recorder_.push_back(session.slot());
+  arm_recorder_timer(kRoomNs);
+}
+
+void Worker::arm_recorder_timer(std::int64_t ns) {
+  const MonoTime when = after(now_, ns);
+  if (!timers_.move(recorder_timer_, when)) {
+    recorder_timer_ =
+        timers_.set(when, {.kind = static_cast<std::uint8_t>(TokenKind::kRecorderTimer)});
+  }
+}
+
+// watch_recorder lets the sessions go on that waited for room, and ends all recorded ones where the
+// recorder is gone, also those that have room left.
+void Worker::watch_recorder() {
+  std::vector<std::uint32_t> waiting;
+  waiting.swap(waiting_for_recorder_);
+  for (const std::uint32_t slot : waiting) {
+    if (WorkerSession* session = slots_[slot].session.get(); session != nullptr) {
+      session->waits_flag = false;
+      session->on_recorder();
+    }
+  }
+  // Where we were stopped ourselves, it is too early to judge.
+  const bool judged = now_ < after(recorder_watched_, 3 * kWatchNs);
+  if (now_ >= after(recorder_watched_, kWatchNs)) {
+    recorder_watched_ = now_;
+  }
+  if (judged && record_ring_ && now_ >= after(record_ring_->recorder_seen(), kRecorderNsMax)) {
+    for (const Slot& slot : slots_) {
+      if (slot.session != nullptr && slot.session->is_recorded()) {
+        slot.session->on_recorder_gone();
+      }
+    }
+  }
+  if (num_recorded_ > 0) {
+    arm_recorder_timer(waiting_for_recorder_.empty() ? kWatchNs : kRoomNs);
   }
 }
 
@@ -361,6 +460,7 @@ void Worker::bury() {
     session.count_relayed();
     tell(session, ipc::SessionEnded{session.end_reason(), stats.bytes_up, stats.bytes_down});
     by_id_.erase(session.id());
+    num_recorded_ -= session.is_recorded() ? 1 : 0;
     slots_[slot].session.reset();
     ++slots_[slot].generation;
     free_.push_back(slot);
@@ -398,6 +498,11 @@ int worker_main(ProcessContext& context) {
   }
   Ring* raw = ring->get();
   Worker worker(context, std::move(*ring));
+  if (const Status mapped = worker.map_record_ring(); !mapped) {
+    context.log.error("the worker cannot map its recording ring",
+                      {{"error", describe(mapped.error())}});
+    return 1;
+  }
   if (const Status sealed = seal(context, raw); !sealed) {
     context.log.error("the worker cannot enter its sandbox", {{"error", describe(sealed.error())}});
     return 1;

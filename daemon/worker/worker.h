@@ -2,12 +2,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "base/pool.h"
 #include "daemon/ipc/channel.h"
 #include "daemon/process.h"
+#include "daemon/record_ring/record_ring.h"
 #include "daemon/timers.h"
 #include "daemon/transport_options.h"
 #include "daemon/worker/session.h"
@@ -29,6 +31,7 @@ enum class TokenKind : std::uint8_t {
   kStatsTimer,
   kTellTimer,
   kRestTimer,
+  kRecorderTimer,
 };
 
 /// Worker is the event loop of one worker process: its ring, its timers, its table of sessions and
@@ -36,6 +39,8 @@ enum class TokenKind : std::uint8_t {
 class Worker {
  public:
   Worker(ProcessContext& context, std::unique_ptr<Ring> ring);
+  /// map_record_ring takes the ring that the process was started with, if any; before the sandbox.
+  Status map_record_ring();
   /// run returns the exit status, when the supervisor's or the warden's channel has ended.
   int run();
 
@@ -74,6 +79,10 @@ class Worker {
     told_.push_back(ipc::encode(ipc::Header{.session = session.id()}, message));
     told_later();
   }
+  /// record_ring is where recorded sessions put their frames; null where nothing is recorded.
+  record::Producer* record_ring() { return record_ring_ ? &*record_ring_ : nullptr; }
+  /// await_recorder: WorkerSession::on_recorder is called when the recorder may have looked.
+  void await_recorder(WorkerSession& session);
   /// starved: the ring had no slab for this receive; it is armed again when one came back.
   void starved(Token token) { starved_.push_back(token); }
   /// changed: the session's counters or channels are not what the warden last heard.
@@ -120,6 +129,9 @@ class Worker {
   void rest();
   void rearm_starved();
   void go_on();
+  void ring_bell();
+  void watch_recorder();
+  void arm_recorder_timer(std::int64_t ns);
   void bury();
   WorkerSession* find(Place place);
   WorkerSession* find_tunnel(Token token);
@@ -154,6 +166,12 @@ class Worker {
   std::vector<std::uint32_t> dead_;
   std::vector<Place> again_;
   ipc::WorkerStats stats_;
+  std::optional<record::Producer> record_ring_;
+  std::size_t num_recorded_ = 0;         // sessions
+  std::vector<std::uint32_t> waiting_for_recorder_;  // slots
+  Timers::Handle recorder_timer_;
+  MonoTime recorder_watched_;            // when we last looked whether it is there
+  bool bell_rung_ = false;               // and the ring has not been emptied since
   MonoTime now_;
   std::uint32_t next_request_ = 1;
   bool stats_armed_ = false;

@@ -9,28 +9,37 @@ namespace bastion::test {
 
 /// kTypes are all messages that there are.
 inline constexpr std::array kTypes = {
-    daemon::ipc::Type::kConnection,      daemon::ipc::Type::kDropConnection,
-    daemon::ipc::Type::kConnectionDone,  daemon::ipc::Type::kConnectionSpoke,
-    daemon::ipc::Type::kConfiguration,   daemon::ipc::Type::kAddPeer,
-    daemon::ipc::Type::kPeerGone,        daemon::ipc::Type::kControlRequest,
-    daemon::ipc::Type::kShutdown,        daemon::ipc::Type::kConfigurationResult,
-    daemon::ipc::Type::kControlReply,    daemon::ipc::Type::kDrained,
-    daemon::ipc::Type::kEndPeer,         daemon::ipc::Type::kSettings,
-    daemon::ipc::Type::kCookies,         daemon::ipc::Type::kRefused,
-    daemon::ipc::Type::kTakeCookies,     daemon::ipc::Type::kSignFirstExchange,
-    daemon::ipc::Type::kKeyQuery,        daemon::ipc::Type::kKeyVerify,
-    daemon::ipc::Type::kHandOver,        daemon::ipc::Type::kConnectionGone,
-    daemon::ipc::Type::kExchangeSigned,  daemon::ipc::Type::kKeyAnswer,
-    daemon::ipc::Type::kVerdict,         daemon::ipc::Type::kAdopt,
-    daemon::ipc::Type::kTargetConnected, daemon::ipc::Type::kTargetFailed,
-    daemon::ipc::Type::kTargetVerified,  daemon::ipc::Type::kTargetSignature,
-    daemon::ipc::Type::kTunnelOpened,    daemon::ipc::Type::kListing,
-    daemon::ipc::Type::kEndSession,      daemon::ipc::Type::kSignRekey,
-    daemon::ipc::Type::kTargetVerify,    daemon::ipc::Type::kTargetSign,
-    daemon::ipc::Type::kOpenTunnel,      daemon::ipc::Type::kAskListing,
-    daemon::ipc::Type::kSessionEvent,    daemon::ipc::Type::kSessionStats,
-    daemon::ipc::Type::kSessionEnded,    daemon::ipc::Type::kWorkerStats,
-    daemon::ipc::Type::kResolve,         daemon::ipc::Type::kResolved};
+    daemon::ipc::Type::kConnection,       daemon::ipc::Type::kDropConnection,
+    daemon::ipc::Type::kConnectionDone,   daemon::ipc::Type::kConnectionSpoke,
+    daemon::ipc::Type::kConfiguration,    daemon::ipc::Type::kAddPeer,
+    daemon::ipc::Type::kPeerGone,         daemon::ipc::Type::kControlRequest,
+    daemon::ipc::Type::kShutdown,         daemon::ipc::Type::kConfigurationResult,
+    daemon::ipc::Type::kControlReply,     daemon::ipc::Type::kDrained,
+    daemon::ipc::Type::kEndPeer,          daemon::ipc::Type::kSettings,
+    daemon::ipc::Type::kCookies,          daemon::ipc::Type::kRefused,
+    daemon::ipc::Type::kTakeCookies,      daemon::ipc::Type::kSignFirstExchange,
+    daemon::ipc::Type::kKeyQuery,         daemon::ipc::Type::kKeyVerify,
+    daemon::ipc::Type::kHandOver,         daemon::ipc::Type::kConnectionGone,
+    daemon::ipc::Type::kExchangeSigned,   daemon::ipc::Type::kKeyAnswer,
+    daemon::ipc::Type::kVerdict,          daemon::ipc::Type::kAdopt,
+    daemon::ipc::Type::kTargetConnected,  daemon::ipc::Type::kTargetFailed,
+    daemon::ipc::Type::kTargetVerified,   daemon::ipc::Type::kTargetSignature,
+    daemon::ipc::Type::kTunnelOpened,     daemon::ipc::Type::kListing,
+    daemon::ipc::Type::kEndSession,       daemon::ipc::Type::kSignRekey,
+    daemon::ipc::Type::kTargetVerify,     daemon::ipc::Type::kTargetSign,
+    daemon::ipc::Type::kOpenTunnel,       daemon::ipc::Type::kAskListing,
+    daemon::ipc::Type::kSessionEvent,     daemon::ipc::Type::kSessionStats,
+    daemon::ipc::Type::kSessionEnded,     daemon::ipc::Type::kResolve,
+    daemon::ipc::Type::kResolved,         daemon::ipc::Type::kRecordingReady,
+    daemon::ipc::Type::kRecorderSettings, daemon::ipc::Type::kRecorderTable,
+    daemon::ipc::Type::kAddRing,          daemon::ipc::Type::kRetireRing,
+    daemon::ipc::Type::kRingsComplete,    daemon::ipc::Type::kRingDone,
+    daemon::ipc::Type::kRingBroken,       daemon::ipc::Type::kOpenRecording,
+    daemon::ipc::Type::kCloseRecording,   daemon::ipc::Type::kResync,
+    daemon::ipc::Type::kHeadSigned,       daemon::ipc::Type::kAuditEvent,
+    daemon::ipc::Type::kRecordingOpened,  daemon::ipc::Type::kRecordingFailed,
+    daemon::ipc::Type::kRecordingSealed,  daemon::ipc::Type::kSignHead,
+    daemon::ipc::Type::kRecorderState,    daemon::ipc::Type::kWorkerStats};
 
 /// Gains counts what an attacker is after.
 struct Gains {
@@ -44,26 +53,15 @@ inline Gains gains(const World& world) {
   out.connects = world.io.connects.size();
   for (const Sent& sent : world.io.sent) {
     switch (sent.header.type) {
-      case daemon::ipc::Type::kExchangeSigned:
-        ++out.host_signatures;
-        break;
+      case daemon::ipc::Type::kExchangeSigned: ++out.host_signatures; break;
       case daemon::ipc::Type::kVerdict:
         out.logins += daemon::ipc::decode<daemon::ipc::Verdict>(sent.body)->success ? 1 : 0;
         break;
-      case daemon::ipc::Type::kAdopt:
-        ++out.adoptions;
-        break;
-      case daemon::ipc::Type::kTunnelOpened:
-        ++out.tunnels;
-        break;
-      case daemon::ipc::Type::kTargetVerified:
-        ++out.credentials;
-        break;
-      case daemon::ipc::Type::kTargetSignature:
-        ++out.target_signatures;
-        break;
-      default:
-        break;
+      case daemon::ipc::Type::kAdopt: ++out.adoptions; break;
+      case daemon::ipc::Type::kTunnelOpened: ++out.tunnels; break;
+      case daemon::ipc::Type::kTargetVerified: ++out.credentials; break;
+      case daemon::ipc::Type::kTargetSignature: ++out.target_signatures; break;
+      default: break;
     }
   }
   return out;
@@ -84,8 +82,7 @@ inline Attack best_message(World& world, daemon::ipc::Type type, daemon::PeerId 
   const ipc::Header header{.request = request, .session = session};
   const Keys& keys = Keys::get();
   switch (type) {
-    case ipc::Type::kTakeCookies:
-      return {ipc::encode(header, ipc::TakeCookies{8}), {}};
+    case ipc::Type::kTakeCookies: return {ipc::encode(header, ipc::TakeCookies{8}), {}};
     case ipc::Type::kSignFirstExchange: {
       ipc::Cookie cookie{};
       if (from.role == ipc::Role::kGate && !world.was_ended(from)) {
@@ -95,15 +92,14 @@ inline Attack best_message(World& world, daemon::ipc::Type type, daemon::PeerId 
               tcp_pair().second};
     }
     case ipc::Type::kKeyQuery:
-      return {ipc::encode(header, ipc::KeyQuery{user_name, "ssh-ed25519",
-                                                keys.alice.public_key().blob()}),
+      return {ipc::encode(header,
+                          ipc::KeyQuery{user_name, "ssh-ed25519", keys.alice.public_key().blob()}),
               {}};
     case ipc::Type::kKeyVerify:
       return {ipc::encode(header, world.signed_request(connection, user_name, keys.alice)), {}};
     case ipc::Type::kHandOver:
       return {ipc::encode(header, ipc::HandOver{SecretBytes(10), SecretBytes(3)}), {}};
-    case ipc::Type::kConnectionGone:
-      return {ipc::encode(header, ipc::ConnectionGone{"left"}), {}};
+    case ipc::Type::kConnectionGone: return {ipc::encode(header, ipc::ConnectionGone{"left"}), {}};
     case ipc::Type::kSignRekey:
       return {ipc::encode(header, ipc::SignRekey{world.exchange(ipc::Cookie{})}), {}};
     case ipc::Type::kTargetVerify: {
@@ -112,10 +108,8 @@ inline Attack best_message(World& world, daemon::ipc::Type type, daemon::PeerId 
     }
     case ipc::Type::kTargetSign:
       return {ipc::encode(header, ipc::TargetSign{0, "ssh-ed25519"}), {}};
-    case ipc::Type::kOpenTunnel:
-      return {ipc::encode(header, ipc::OpenTunnel{1, "lab1", 22}), {}};
-    case ipc::Type::kAskListing:
-      return {ipc::encode(header, ipc::AskListing{}), {}};
+    case ipc::Type::kOpenTunnel: return {ipc::encode(header, ipc::OpenTunnel{1, "lab1", 22}), {}};
+    case ipc::Type::kAskListing: return {ipc::encode(header, ipc::AskListing{}), {}};
     case ipc::Type::kSessionEvent:
       return {ipc::encode(header, ipc::SessionEvent{false, "shell"}), {}};
     case ipc::Type::kSessionStats:
@@ -135,12 +129,9 @@ inline Attack best_message(World& world, daemon::ipc::Type type, daemon::PeerId 
     case ipc::Type::kControlRequest:
       return {ipc::encode(header, ipc::ControlRequest{true, "uid 0", R"({"command":"status"})"}),
               {}};
-    case ipc::Type::kShutdown:
-      return {ipc::encode(header, ipc::Shutdown{0, "bye"}), {}};
-    case ipc::Type::kVerdict:
-      return {ipc::encode(header, ipc::Verdict{true}), {}};
-    case ipc::Type::kAdopt:
-      return {ipc::encode(header, ipc::Adopt{}), {}};
+    case ipc::Type::kShutdown: return {ipc::encode(header, ipc::Shutdown{0, "bye"}), {}};
+    case ipc::Type::kVerdict: return {ipc::encode(header, ipc::Verdict{true}), {}};
+    case ipc::Type::kAdopt: return {ipc::encode(header, ipc::Adopt{}), {}};
     default: {
       SecretBytes packet;
       ipc::Header typed = header;

@@ -48,6 +48,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           ConnectionGone, ExchangeSigned, KeyAnswer, Verdict, Adopt, TargetConnected, TargetFailed,
           TargetVerified, TargetSignature, TunnelOpened, Listing, EndSession, SignRekey,
           TargetVerify, TargetSign, OpenTunnel, AskListing, SessionEvent, SessionStats,
-          SessionEnded, Resolve, Resolved>(*header, body, packet);
+          SessionEnded, Resolve, Resolved, RecordingReady, RecorderSettings, RecorderTable, AddRing,
+          RetireRing, RingsComplete, RingDone, RingBroken, OpenRecording, CloseRecording, Resync,
+          HeadSigned, AuditEvent, RecordingOpened, RecordingFailed, RecordingSealed, SignHead,
+          RecorderState>(*header, body, packet);
   return 0;
 }

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "daemon/ipc/channel.h"
+#include "daemon/process.h"
+#include "daemon/record_ring/record_ring.h"
+#include "daemon/recorder/recordings.h"
+#include "daemon/recorder/store.h"
+#include "daemon/recorder/table.h"
+
+namespace bastion::daemon::recorder {
+
+/// Ring is one worker's ring, as the recorder has it.
+struct Ring {
+  std::uint32_t worker = 0;
+  std::uint32_t generation = 0;
+  bool retired = false;  // its worker is dead: what is in it is the last of it
+  bool broken = false;   // it holds what cannot be: nothing more is taken from it
+  UniqueFd bell;
+  record::Consumer consumer;
+  MonoTime drained{};  // when it was last emptied
+};
+
+/// Recorder is the event loop of the recorder's process: its two channels, the workers' rings and
+/// its clock. It is told what to do by the supervisor and the warden, believes nothing of a ring,
+/// and is the only process that has files.
+class Recorder {
+ public:
+  explicit Recorder(ProcessContext& context);
+  /// run returns the exit status, when the supervisor is gone and all that was accepted is written.
+  int run();
+
+ private:
+  bool start();
+  bool take_settings(const ipc::RecorderSettings& settings, int folder_fd);
+  void loop();
+  int wait_ms(MonoTime now) const;
+  bool read_supervisor();
+  bool read_warden();
+  bool on_supervisor_message(ipc::Received& received);
+  bool on_warden_message(ipc::Received& received);
+  void add_ring(const ipc::AddRing& message, UniqueFd memory, UniqueFd bell);
+  void retire_ring(std::uint32_t generation);
+  void drain(Ring& ring, MonoTime now);
+  void drain_what_is_due(MonoTime now, bool all);
+  void make_recordings();
+  void apply_settings();
+  void release_retired();
+  void open_recording(const ipc::OpenRecording& message);
+  void tell_state(MonoTime now);
+  void finish();
+  template <typename Message>
+  void tell_supervisor(const Message& message) {
+    supervisor_gone_ = !supervisor_.send({}, message).has_value() || supervisor_gone_;
+  }
+  template <typename Message>
+  void tell_warden(const Message& message, std::uint32_t request = 0) {
+    warden_gone_ =
+        warden_gone_ || !warden_.send(ipc::Header{.request = request}, message).has_value();
+  }
+
+  ProcessContext& context_;
+  ipc::Channel supervisor_;
+  ipc::Channel warden_;
+  ipc::RecorderSettings settings_;
+  std::unique_ptr<Store> store_;  // none where only the audit log is kept
+  Table table_;
+  std::unique_ptr<Recordings> recordings_;
+  ipc::RecorderState told_;  // what the warden last heard
+  MonoTime told_at_{};
+  std::vector<std::unique_ptr<Ring>> rings_;
+  MonoTime busy_until_{};  // frames came lately: look often
+  bool complete_ = false;  // the supervisor has told all rings
+  bool running_ = true;
+  bool supervisor_gone_ = false;
+  bool warden_gone_ = false;
+};
+
+}  // namespace bastion::daemon::recorder

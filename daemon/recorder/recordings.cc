@@ -1,0 +1,673 @@
+#include "daemon/recorder/recordings.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "daemon/recording/reader.h"
+
+namespace bastion::daemon::recorder {
+namespace {
+
+using recording::EndState;
+
+/// Credit that a recording has ahead: a packet of each kind at first, and as much as the disk takes
+/// in a moment where much passes.
+constexpr std::uint64_t kWindowMin = 128 * 1024;
+constexpr std::uint64_t kWindowMax = std::uint64_t{4} << 20;
+/// Disk beyond what frames need: what blocks add where they are small, end and signature.
+constexpr std::uint64_t kSlackBytes = 64 * 1024;
+constexpr std::uint64_t kSlackLeftMin = 16 * 1024;
+constexpr std::size_t kSpareWriters = 16;
+/// How often the disk is tried again that refused, and asked how full it is.
+constexpr std::int64_t kTryAgainNs = 200 * kNsPerMs;
+/// How often it is seen whether all files are still there.
+constexpr std::int64_t kCheckFilesNs = kNsPerSecond;
+constexpr std::size_t kReadBytes = 256 * 1024;
+
+std::uint64_t now_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+/// disk_bytes is what so many bytes of frames take in a file at most: their entries are no longer
+/// than they are, and 64 KiB of them make a block.
+std::uint64_t disk_bytes(std::uint64_t frame_bytes) { return frame_bytes + frame_bytes / 64; }
+
+template <std::size_t N>
+std::string text_of(const std::array<char, N>& text) {
+  return {text.data(), text.size()};
+}
+
+template <std::size_t N>
+void put_text(std::array<char, N>& out, std::string_view text) {
+  std::copy_n(text.begin(), std::min(N, text.size()), out.begin());
+}
+
+bool is_of_the_disk(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EROFS || error == EIO;
+}
+
+}  // namespace
+
+Recordings::Recordings(Store& store, Table& table, Log& log, Outward outward)
+    : store_(store), table_(table), log_(log), outward_(std::move(outward)) {}
+
+// --- finding, opening ----------------------------------------------------------------------------
+
+Recordings::Recording* Recordings::find(std::uint32_t generation, std::uint32_t slot) {
+  const auto found = by_place_.find({generation, slot});
+  return found == by_place_.end() ? nullptr : found->second;
+}
+
+Recordings::Recording& Recordings::adopt(std::unique_ptr<Recording> recording) {
+  Recording& added = *recording;
+  if (added.ring.generation != 0) {
+    by_place_[{added.ring.generation, table_[added.entry].slot}] = &added;
+  }
+  by_session_[added.session] = std::move(recording);
+  return added;
+}
+
+bool Recordings::has_space(std::uint64_t bytes) {
+  const MonoTime now = mono_now();
+  if (now >= after(disk_asked_, kTryAgainNs)) {
+    disk_asked_ = now;
+    const auto disk = store_.disk();
+    free_bytes_ = disk ? disk->free_bytes : 0;
+  }
+  return free_bytes_ >= reserve_bytes_ + bytes;
+}
+
+void Recordings::open(const ipc::OpenRecording& message, const RingPort& ring) {
+  if (const auto found = by_session_.find(message.session); found != by_session_.end()) {
+    found->second->confirmed = true;
+    if (!found->second->failed && !found->second->next.ended) {
+      outward_.opened({message.session});
+    } else if (!found->second->closing) {
+      outward_.failed({message.session, "its recording has ended"});
+    }
+    return;
+  }
+  auto recording = std::make_unique<Recording>();
+  recording->session = message.session;
+  recording->ring = ring;
+  recording->confirmed = true;
+  recording->window = kWindowMin;
+  if (!begin(*recording, message)) {
+    const int error = errno;
+    if (is_of_the_disk(error)) {
+      trouble_ = disk_error(error);
+    }
+    return outward_.failed({message.session, disk_error(error)});
+  }
+  adopt(std::move(recording));
+  outward_.opened({message.session});
+}
+
+// begin makes the file with its first block, and the table's entry. False: errno says why.
+bool Recordings::begin(Recording& recording, const ipc::OpenRecording& message) {
+  const std::string day = day_of(message.start_us);
+  if (ring_in_use(recording.ring.generation) && find(recording.ring.generation, message.slot)) {
+    errno = EBUSY;
+    return false;
+  }
+  auto file = store_.create(day, message.session);
+  if (!file) {
+    errno = file.error().code == ErrorCode::kIo ? static_cast<int>(file.error().detail) : EINVAL;
+    return false;
+  }
+  recording.file = std::move(*file);
+  recording::Metadata metadata;
+  metadata.session = message.session;
+  metadata.user = message.user;
+  metadata.login = message.login;
+  metadata.target = message.target;
+  metadata.address = message.address;
+  metadata.rule = message.rule;
+  metadata.mode = message.mode;
+  metadata.from = message.from;
+  metadata.host = message.host;
+  metadata.start_us = message.start_us;
+  metadata.records_input = message.records_input;
+  recording::BlockWriter writer(compressor_);
+  int error = 0;
+  if (!writer.begin(std::move(metadata), recipients_, recording.unwritten)) {
+    error = EINVAL;
+  } else {
+    error = allocate(recording, recording.unwritten.size() + disk_bytes(kWindowMin) + kSlackBytes);
+  }
+  if (error == 0) {
+    const auto n =
+        pwrite(recording.file.get(), recording.unwritten.data(), recording.unwritten.size(), 0);
+    error = n == static_cast<ssize_t>(recording.unwritten.size()) ? 0 : n < 0 ? errno : ENOSPC;
+  }
+  if (error == 0) {
+    recording.unwritten.clear();
+    recording.next.writer = writer.state();
+    Entry entry;
+    entry.records_input = message.records_input ? 1 : 0;
+    entry.slot = message.slot;
+    entry.ring_generation = recording.ring.generation;
+    entry.session_number = message.session_number;
+    put_text(entry.session, message.session);
+    put_text(entry.day, day);
+    entry.progress[0] = recording.next;
+    recording.entry = table_.add(entry);
+    error = recording.entry == kEntriesMax ? ENFILE : 0;
+  }
+  if (error != 0) {
+    store_.remove(day, message.session);
+    errno = error;
+    return false;
+  }
+  store_.written();
+  recording.granted = kWindowMin;
+  recording.ring.consumer->grant(message.slot, kWindowMin);
+  return true;
+}
+
+// --- frames --------------------------------------------------------------------------------------
+
+recording::BlockWriter& Recordings::writer_of(Recording& recording) {
+  if (recording.writer == nullptr) {
+    if (spare_writers_.empty()) {
+      spare_writers_.push_back(std::make_unique<recording::BlockWriter>(compressor_));
+    }
+    recording.writer = std::move(spare_writers_.back());
+    spare_writers_.pop_back();
+    recording.writer->resume(recording.next.writer);
+    touched_.push_back(&recording);
+  }
+  return *recording.writer;
+}
+
+void Recordings::release_writer(Recording& recording) {
+  if (recording.writer != nullptr && spare_writers_.size() < kSpareWriters) {
+    spare_writers_.push_back(std::move(recording.writer));
+  }
+  recording.writer.reset();
+}
+
+void Recordings::take(std::uint32_t generation, const record::Frame& frame) {
+  Recording* recording = find(generation, frame.header.slot);
+  if (recording == nullptr || recording->next.ended != 0 ||
+      table_[recording->entry].session_number != frame.header.session) {
+    return;  // of a session that is sealed already
+  }
+  Progress& next = recording->next;
+  if (next.mark.generation == generation && frame.end <= next.mark.position) {
+    return;  // the recorder before us has written it
+  }
+  recording::BlockWriter& writer = writer_of(*recording);
+  if (!writer.fits(frame.payload.size())) {
+    put_block(*recording);
+  }
+  const Status added = writer.add(
+      {.time_us = static_cast<std::uint64_t>(std::max<std::int64_t>(0, frame.header.time_us)),
+       .channel = frame.header.channel,
+       .kind = static_cast<recording::EntryKind>(frame.header.kind),
+       .bytes = frame.payload});
+  if (!added) {
+    return trouble_with(*recording, EINVAL);
+  }
+  next.charged += frame.header.total_len;
+  next.mark = {generation, frame.end};
+  if (writer.full()) {
+    put_block(*recording);
+  }
+}
+
+// put_block makes a block of what the writer has, and writes it.
+void Recordings::put_block(Recording& recording) {
+  recording.writer->flush(recording.next.mark, recording.unwritten);
+  recording.next.writer = recording.writer->state();
+  (void)write_out(recording);
+}
+
+/// write_out puts what is to be written behind what is. It is in the table when it is in the file.
+bool Recordings::write_out(Recording& recording) {
+  std::uint64_t offset = table_.progress(recording.entry).writer.head.offset;
+  ByteView rest = recording.unwritten;
+  while (!rest.empty()) {
+    const ssize_t n =
+        pwrite(recording.file.get(), rest.data(), rest.size(), static_cast<off_t>(offset));
+    if (n <= 0) {
+      if (n < 0 && errno == EINTR) {
+        continue;
+      }
+      trouble_with(recording, n < 0 ? errno : ENOSPC);
+      return false;
+    }
+    offset += static_cast<std::uint64_t>(n);
+    rest = rest.subspan(static_cast<std::size_t>(n));
+  }
+  recording.unwritten.clear();
+  recording.unwritten.shrink_to_fit();
+  table_.commit(recording.entry, recording.next);
+  store_.written();
+  return true;
+}
+
+void Recordings::trouble_with(Recording& recording, int error) {
+  if (is_of_the_disk(error)) {
+    trouble_ = disk_error(error);
+  }
+  if (!recording.failed) {
+    recording.failed = true;
+    recording.reason = disk_error(error);
+    outward_.failed({recording.session, recording.reason});
+  }
+  attend(recording);
+}
+
+void Recordings::flush() {
+  for (Recording* recording : touched_) {
+    if (recording->writer != nullptr) {
+      if (recording->writer->pending_bytes() > 0) {
+        put_block(*recording);
+      }
+      release_writer(*recording);
+    }
+    (void)top_up(*recording);
+  }
+  touched_.clear();
+}
+
+// --- credit --------------------------------------------------------------------------------------
+
+// allocate has the disk promise the file's bytes up to there. An errno, or 0.
+int Recordings::allocate(Recording& recording, std::uint64_t up_to) {
+  Progress& next = recording.next;
+  if (up_to <= next.allocated) {
+    return 0;
+  }
+  const std::uint64_t more = up_to - next.allocated;
+  if (!has_space(more)) {
+    return ENOSPC;
+  }
+  // A file system that cannot promise (EOPNOTSUPP) is taken at its word of how much is free.
+  if (fallocate(recording.file.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(next.allocated),
+                static_cast<off_t>(more)) != 0 &&
+      errno != EOPNOTSUPP) {
+    return errno;
+  }
+  free_bytes_ -= std::min(free_bytes_, more);
+  next.allocated = up_to;
+  return 0;
+}
+
+// top_up keeps a recording's credit and the disk behind it ahead of what comes.
+bool Recordings::top_up(Recording& recording) {
+  Progress& next = recording.next;
+  if (recording.failed || recording.closing || next.ended != 0 ||
+      recording.ring.consumer == nullptr) {
+    return true;
+  }
+  const std::uint64_t written = next.writer.head.offset;
+  const std::uint64_t left = recording.granted - std::min(recording.granted, next.charged);
+  if (left >= recording.window / 2 &&
+      next.allocated >= written + disk_bytes(left) + kSlackLeftMin) {
+    return true;
+  }
+  if (next.charged - recording.charged_at_grant > recording.window / 2) {
+    recording.window = std::min(recording.window * 2, kWindowMax);
+  }
+  const std::uint64_t granted = std::max(recording.granted, next.charged + recording.window);
+  const int error = allocate(recording, written + disk_bytes(granted - next.charged) + kSlackBytes);
+  if (error != 0) {
+    if (is_of_the_disk(error)) {
+      trouble_ = disk_error(error);
+    }
+    recording.starved = true;
+    attend(recording);
+    return false;
+  }
+  recording.starved = false;
+  recording.granted = granted;
+  recording.charged_at_grant = next.charged;
+  recording.ring.consumer->grant(table_[recording.entry].slot, granted);
+  return true;
+}
+
+// --- endings -------------------------------------------------------------------------------------
+
+void Recordings::attend(Recording& recording) {
+  if (std::ranges::find(attention_, &recording) == attention_.end()) {
+    attention_.push_back(&recording);
+  }
+}
+
+void Recordings::close(const ipc::CloseRecording& message) {
+  const auto found = by_session_.find(message.session);
+  if (found == by_session_.end()) {
+    return outward_.sealed({message.session});
+  }
+  Recording& recording = *found->second;
+  recording.confirmed = true;
+  if (!recording.closing) {
+    recording.closing = true;
+    recording.complete = message.complete;
+    if (!recording.failed) {
+      recording.reason = message.reason;
+    }
+  }
+  attend(recording);
+}
+
+void Recordings::interrupt(Recording& recording, std::string_view reason) {
+  if (recording.closing) {
+    return;
+  }
+  recording.closing = true;
+  if (!recording.failed) {
+    recording.reason = reason;
+  }
+  attend(recording);
+}
+
+void Recordings::resync() {
+  for (const auto& [session, recording] : by_session_) {
+    if (!recording->confirmed) {
+      interrupt(*recording, "the bastion's warden ended");
+    }
+  }
+}
+
+void Recordings::ring_retired(std::uint32_t generation) {
+  for (const auto& [place, recording] : by_place_) {
+    if (place.first == generation) {
+      interrupt(*recording, "its worker ended");
+    }
+  }
+}
+
+bool Recordings::ring_in_use(std::uint32_t generation) const {
+  const auto first = by_place_.lower_bound({generation, 0});
+  for (auto at = first; at != by_place_.end() && at->first.first == generation; ++at) {
+    const Recording& recording = *at->second;
+    if (recording.next.ended == 0 || !recording.unwritten.empty()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Recordings::forget_ring(std::uint32_t generation) {
+  std::erase_if(by_place_, [generation](const auto& entry) {
+    if (entry.first.first == generation) {
+      entry.second->ring = {};
+    }
+    return entry.first.first == generation;
+  });
+}
+
+// end writes the end block. From then on the file needs its signature alone.
+void Recordings::end(Recording& recording) {
+  recording::BlockWriter& writer = writer_of(recording);
+  const EndState state = recording.failed     ? EndState::kFailed
+                         : recording.complete ? EndState::kComplete
+                                              : EndState::kInterrupted;
+  const bool whole = state == EndState::kComplete;
+  writer.end(state, whole ? std::string_view() : std::string_view(recording.reason), now_us(),
+             recording.next.mark, recording.unwritten);
+  recording.next.writer = writer.state();
+  recording.next.ended = 1;
+  release_writer(recording);
+  std::erase(touched_, &recording);
+  (void)write_out(recording);
+}
+
+void Recordings::ask_signature(Recording& recording) {
+  const recording::Head& head = recording.next.writer.head;
+  const std::uint32_t request = next_request_++;
+  if (outward_.sign(request, {ipc::HeadKind::kRecording, recording.session, head.seq, head.hash})) {
+    recording.sign_request = request;
+    signing_[request] = recording.session;
+  }
+}
+
+void Recordings::signed_head(std::uint32_t request, const ipc::HeadSigned& message) {
+  const auto asked = signing_.find(request);
+  if (asked == signing_.end()) {
+    return;
+  }
+  const auto found = by_session_.find(asked->second);
+  signing_.erase(asked);
+  if (found == by_session_.end()) {
+    return;
+  }
+  Recording& recording = *found->second;
+  if (!message.key.empty()) {
+    recording::BlockWriter writer(compressor_);
+    writer.resume(recording.next.writer);
+    writer.sign({message.key, message.signature}, recording.unwritten);
+    recording.next.writer = writer.state();
+    recording.next.ended = 2;
+    if (!write_out(recording)) {
+      return;
+    }
+  }
+  finish(recording);
+}
+
+// finish lets go of a file that is whole.
+void Recordings::finish(Recording& recording) {
+  Entry& entry = table_[recording.entry];
+  if (ftruncate(recording.file.get(), static_cast<off_t>(recording.next.writer.head.offset)) != 0) {
+    log_.warning("cannot give back what was reserved for a recording",
+                 {{"session", recording.session}, {"error", disk_error(errno)}});
+  }
+  store_.remove_mark(text_of(entry.day), recording.session);
+  store_.written();
+  by_place_.erase({recording.ring.generation, entry.slot});
+  table_.remove(recording.entry);
+  std::erase(attention_, &recording);
+  std::erase(touched_, &recording);
+  const std::string session = recording.session;
+  wipe(MutBytes(reinterpret_cast<std::uint8_t*>(&recording.next), sizeof recording.next));
+  by_session_.erase(session);
+  outward_.sealed({session});
+}
+
+// check_file: bytes written to a file that has no name any more are lost.
+void Recordings::check_file(Recording& recording) {
+  struct stat found{};
+  if (fstat(recording.file.get(), &found) == 0 && found.st_nlink == 0 && !recording.failed) {
+    log_.error("a recording's file was removed while it was written",
+               {{"session", recording.session}});
+    trouble_with(recording, ENOENT);
+  }
+}
+
+void Recordings::settle(MonoTime now) {
+  if (!trouble_.empty() && now >= after(probed_, kTryAgainNs)) {
+    probed_ = now;
+    if (has_space(kWindowMin + kSlackBytes) && store_.probe()) {
+      trouble_.clear();
+    }
+  }
+  if (now >= after(checked_, kCheckFilesNs)) {
+    checked_ = now;
+    for (const auto& [session, recording] : by_session_) {
+      check_file(*recording);
+    }
+  }
+  std::vector<Recording*> due;
+  due.swap(attention_);
+  for (Recording* recording : due) {
+    if (!recording->unwritten.empty()) {
+      if (now < after(recording->tried, kTryAgainNs) || !write_again(*recording, now)) {
+        attend(*recording);
+        continue;
+      }
+    }
+    if (recording->next.ended == 2) {
+      finish(*recording);
+      continue;
+    }
+    if (recording->closing && recording->next.ended == 0) {
+      end(*recording);
+    }
+    if (recording->next.ended == 1 && recording->unwritten.empty() &&
+        recording->sign_request == 0) {
+      ask_signature(*recording);
+    }
+    if (recording->starved && !recording->closing) {
+      (void)top_up(*recording);
+    }
+    if (recording->next.ended == 1 && recording->sign_request == 0) {
+      attend(*recording);
+    }
+  }
+}
+
+bool Recordings::write_again(Recording& recording, MonoTime now) {
+  recording.tried = now;
+  return write_out(recording);
+}
+
+void Recordings::end_all(std::string_view reason) {
+  flush();
+  for (const auto& [session, recording] : by_session_) {
+    interrupt(*recording, reason);
+    if (recording->next.ended == 0 && recording->unwritten.empty()) {
+      end(*recording);
+    }
+    // Its mark stays: whoever starts next has it signed.
+    if (recording->unwritten.empty() &&
+        ftruncate(recording->file.get(), static_cast<off_t>(recording->next.writer.head.offset)) !=
+            0) {
+      log_.warning("cannot give back what was reserved for a recording", {{"session", session}});
+    }
+  }
+  store_.sync_now();
+}
+
+// --- after a death -------------------------------------------------------------------------------
+
+void Recordings::recover(const std::vector<RingPort>& rings) {
+  for (std::uint32_t index = 0; index < table_.used_max(); ++index) {
+    Entry& entry = table_[index];
+    if (entry.used == 0) {
+      continue;
+    }
+    auto recording = std::make_unique<Recording>();
+    recording->entry = index;
+    recording->session = text_of(entry.session);
+    recording->next = table_.progress(index);
+    recording->window = kWindowMin;
+    auto file = store_.open(text_of(entry.day), recording->session);
+    if (!file) {
+      log_.error("a recording that was open cannot be opened again",
+                 {{"session", recording->session}, {"error", describe(file.error())}});
+      table_.remove(index);
+      continue;
+    }
+    recording->file = std::move(*file);
+    // What the one before us wrote last and did not come to note is still in the ring; a nonce is
+    // never used again, since each of us has a number of its own.
+    Progress& next = recording->next;
+    struct stat found{};
+    const auto end = static_cast<off_t>(next.writer.head.offset);
+    if (fstat(recording->file.get(), &found) == 0 && found.st_size > end &&
+        ftruncate(recording->file.get(), end) == 0) {
+      next.allocated = 0;
+    }
+    ++next.writer.writer;
+    table_.commit(index, next);
+    const auto ring = std::ranges::find(rings, entry.ring_generation, &RingPort::generation);
+    const bool has_ring = entry.ring_generation != 0 && ring != rings.end();
+    if (has_ring) {
+      recording->ring = *ring;
+      recording->granted = std::min(ring->consumer->granted(entry.slot), next.charged + kWindowMax);
+    }
+    Recording& adopted = adopt(std::move(recording));
+    if (!has_ring) {
+      interrupt(adopted, "the bastion ended");
+    } else if (next.ended != 0) {
+      adopted.closing = true;
+      attend(adopted);
+    } else {
+      (void)top_up(adopted);
+    }
+  }
+}
+
+void Recordings::sweep() {
+  for (const OpenMark& mark : store_.marks()) {
+    if (!by_session_.contains(mark.session)) {
+      seal_leftover(mark);
+    }
+  }
+}
+
+// seal_leftover goes on with a file of which nothing is known but itself, cut after its last whole
+// block. No key is needed for its end.
+void Recordings::seal_leftover(const OpenMark& mark) {
+  auto file = store_.open(mark.day, mark.session);
+  if (!file) {
+    return store_.remove_mark(mark.day, mark.session);
+  }
+  recording::BlockReader reader;
+  Bytes piece(kReadBytes);
+  off_t at = 0;
+  bool good = true;
+  while (good) {
+    const ssize_t n = pread(file->get(), piece.data(), piece.size(), at);
+    if (n <= 0) {
+      break;
+    }
+    at += n;
+    reader.feed(ByteView(piece).first(static_cast<std::size_t>(n)));
+    auto block = reader.next();
+    while (block && *block) {
+      block = reader.next();
+    }
+    good = block.has_value();
+  }
+  if (reader.num_blocks() == 0) {
+    return store_.remove(mark.day, mark.session);  // nothing was accepted yet
+  }
+  const recording::BlockHeader& last = reader.last_header();
+  if (last.type == recording::BlockType::kSignature) {
+    return store_.remove_mark(mark.day, mark.session);
+  }
+  auto recording = std::make_unique<Recording>();
+  recording->session = mark.session;
+  recording->file = std::move(*file);
+  recording->confirmed = true;
+  recording->closing = true;
+  recording->reason = "the bastion ended";
+  Progress& next = recording->next;
+  next.writer.head = reader.head();
+  next.writer.writer = last.writer + 1;
+  next.writer.last_time_us = reader.last_time_us();
+  next.writer.streams_counted = 0;
+  next.writer.totals = reader.totals();
+  next.ended = last.type == recording::BlockType::kEnd ? 1 : 0;
+  if (ftruncate(recording->file.get(), static_cast<off_t>(next.writer.head.offset)) != 0) {
+    log_.error("cannot cut a recording after its last whole block",
+               {{"session", mark.session}, {"error", disk_error(errno)}});
+    return;
+  }
+  Entry entry;
+  put_text(entry.session, mark.session);
+  put_text(entry.day, mark.day);
+  entry.progress[0] = next;
+  recording->entry = table_.add(entry);
+  if (recording->entry == kEntriesMax) {
+    return;
+  }
+  log_.info("a recording is sealed that the end of the bastion interrupted",
+            {{"session", mark.session}});
+  attend(adopt(std::move(recording)));
+}
+
+}  // namespace bastion::daemon::recorder

@@ -1,0 +1,322 @@
+#include "daemon/recorder/store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "base/clock.h"
+#include "daemon/recording/format.h"
+
+namespace bastion::daemon::recorder {
+namespace {
+
+constexpr std::string_view kSuffix = ".rec";
+constexpr std::string_view kHoldSuffix = ".hold";
+constexpr std::size_t kDayLen = 10;
+constexpr auto kSyncEvery = std::chrono::seconds(1);
+constexpr auto kTidyEvery = std::chrono::seconds(30);
+/// What a probe asks the disk for: as much as a new recording does.
+constexpr off_t kProbeBytes = 256 * 1024;
+
+bool is_day(std::string_view text) {
+  return text.size() == kDayLen && text[4] == '-' && text[7] == '-' &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || c == '-'; });
+}
+
+using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+struct statx state_of(int folder, const std::string& name) {
+  struct statx state{};
+  statx(folder, name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BLOCKS | STATX_MTIME | STATX_TYPE, &state);
+  return state;
+}
+
+}  // namespace
+
+std::string day_of(std::uint64_t time_us) {
+  const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d", &utc);
+  return text;
+}
+
+std::string disk_error(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT: return "no space left on the disk";
+    case EROFS: return "the disk is read-only";
+    case EIO: return "the disk fails";
+    case ENOENT: return "the file was removed";
+    default: return std::strerror(error);
+  }
+}
+
+Store::~Store() {
+  ending_ = true;
+  for (std::thread* thread : {&syncing_, &tidying_}) {
+    if (thread->joinable()) {
+      thread->join();
+    }
+  }
+}
+
+Result<UniqueFd> Store::open_at(int folder, const std::string& name, std::uint64_t flags) const {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.mode = (flags & O_CREAT) != 0 ? 0600 : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  UniqueFd fd(static_cast<int>(syscall(SYS_openat2, folder, name.c_str(), &how, sizeof how)));
+  if (!fd) {
+    return fail(ErrorCode::kIo, "cannot open a recording's file", errno);
+  }
+  return fd;
+}
+
+/// names_in reads a folder. One that cannot be read is told of: nothing in it is sealed or removed.
+std::vector<std::string> Store::names_in(Result<UniqueFd> folder) {
+  std::vector<std::string> names;
+  const Folder opened(folder ? fdopendir(folder->get()) : nullptr, &closedir);
+  if (opened == nullptr) {
+    note("a folder of recordings cannot be read",
+         folder ? disk_error(errno) : disk_error(static_cast<int>(folder.error().detail)));
+    return names;
+  }
+  (void)folder->release();
+  while (const dirent* entry = readdir(opened.get())) {
+    names.emplace_back(entry->d_name);
+  }
+  return names;
+}
+
+Status Store::lock(int wait_ms) {
+  auto file = open_at(folder_.get(), ".lock", O_CREAT | O_RDONLY);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  while (flock(file->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || wait_ms <= 0) {
+      return fail(ErrorCode::kIo, "another recorder has the folder of recordings", errno);
+    }
+    usleep(10'000);
+    wait_ms -= 10;
+  }
+  lock_ = std::move(*file);
+  if (mkdirat(folder_.get(), "open", 0700) != 0 && errno != EEXIST) {
+    return fail(ErrorCode::kIo, "cannot write to the folder of recordings", errno);
+  }
+  return {};
+}
+
+void Store::start_threads() {
+  syncing_ = std::thread([this] { sync_loop(); });
+  tidying_ = std::thread([this] { tidy_loop(); });
+}
+
+void Store::set_retention(std::uint64_t seconds, std::uint64_t bytes) {
+  retention_seconds_ = seconds;
+  retention_bytes_ = bytes;
+}
+
+Result<UniqueFd> Store::create(std::string_view day, std::string_view session) {
+  if (!is_day(day) || !recording::is_session_id(session)) {
+    return fail(ErrorCode::kMalformed, "not a recording's name");
+  }
+  const std::string mark = "open/" + std::string(day) + "." + std::string(session);
+  const std::string folder(day);
+  if (mkdirat(folder_.get(), folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail(ErrorCode::kIo, "cannot make a folder of recordings", errno);
+  }
+  if (const auto marked = open_at(folder_.get(), mark, O_CREAT | O_WRONLY); !marked) {
+    return std::unexpected(marked.error());
+  }
+  auto file = open_at(folder_.get(), folder + "/" + std::string(session) + std::string(kSuffix),
+                      O_CREAT | O_EXCL | O_RDWR);
+  if (!file) {
+    unlinkat(folder_.get(), mark.c_str(), 0);
+  }
+  return file;
+}
+
+Result<UniqueFd> Store::open(std::string_view day, std::string_view session) {
+  if (!is_day(day) || !recording::is_session_id(session)) {
+    return fail(ErrorCode::kMalformed, "not a recording's name");
+  }
+  return open_at(folder_.get(),
+                 std::string(day) + "/" + std::string(session) + std::string(kSuffix), O_RDWR);
+}
+
+void Store::remove(std::string_view day, std::string_view session) {
+  const std::string name = std::string(day) + "/" + std::string(session) + std::string(kSuffix);
+  unlinkat(folder_.get(), name.c_str(), 0);
+  remove_mark(day, session);
+}
+
+void Store::remove_mark(std::string_view day, std::string_view session) {
+  const std::string mark = "open/" + std::string(day) + "." + std::string(session);
+  unlinkat(folder_.get(), mark.c_str(), 0);
+}
+
+std::vector<OpenMark> Store::marks() {
+  std::vector<OpenMark> out;
+  auto folder = open_at(folder_.get(), "open", O_RDONLY | O_DIRECTORY);
+  for (const std::string& name : names_in(std::move(folder))) {
+    if (name.size() == kDayLen + 1 + recording::kSessionIdLen && name[kDayLen] == '.' &&
+        is_day(std::string_view(name).substr(0, kDayLen)) &&
+        recording::is_session_id(std::string_view(name).substr(kDayLen + 1))) {
+      out.push_back({name.substr(0, kDayLen), name.substr(kDayLen + 1)});
+    }
+  }
+  return out;
+}
+
+Result<Disk> Store::disk() const {
+  struct statfs found{};
+  if (fstatfs(folder_.get(), &found) != 0) {
+    return fail(ErrorCode::kIo, "cannot ask the disk how full it is", errno);
+  }
+  const auto block = static_cast<std::uint64_t>(found.f_frsize);
+  return Disk{found.f_blocks * block, found.f_bavail * block};
+}
+
+Status Store::probe() {
+  auto file = open_at(folder_.get(), "open/probe", O_CREAT | O_RDWR);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  const bool done =
+      (fallocate(file->get(), FALLOC_FL_KEEP_SIZE, 0, kProbeBytes) == 0 || errno == EOPNOTSUPP) &&
+      pwrite(file->get(), "x", 1, 0) == 1;
+  const int error = errno;
+  unlinkat(folder_.get(), "open/probe", 0);
+  if (!done) {
+    return fail(ErrorCode::kIo, "cannot write to the folder of recordings", error);
+  }
+  return {};
+}
+
+void Store::sync_now() { syncfs(folder_.get()); }
+
+void Store::note(std::string text, std::string about) {
+  const std::lock_guard lock(notes_mutex_);
+  notes_.push_back({std::move(text), std::move(about)});
+}
+
+std::vector<Store::Note> Store::take_notes() {
+  const std::lock_guard lock(notes_mutex_);
+  return std::exchange(notes_, {});
+}
+
+void Store::sync_loop() {
+  auto due = std::chrono::steady_clock::now() + kSyncEvery;
+  while (!ending_) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (std::chrono::steady_clock::now() < due) {
+      continue;
+    }
+    due = std::chrono::steady_clock::now() + kSyncEvery;
+    if (written_.exchange(false) && syncfs(folder_.get()) != 0) {
+      note("cannot sync the recordings", disk_error(errno));
+    }
+  }
+}
+
+void Store::tidy_loop() {
+  auto due = std::chrono::steady_clock::now();
+  std::pair<std::uint64_t, std::uint64_t> limits{};
+  while (!ending_) {
+    const std::pair now_limits{retention_seconds_.load(), retention_bytes_.load()};
+    if (std::chrono::steady_clock::now() >= due || now_limits != limits) {
+      limits = now_limits;
+      tidy();
+      due = std::chrono::steady_clock::now() + kTidyEvery;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+/// tidy counts what there is and removes what is too old, or the oldest where it is too much. What
+/// is open or held stays, whatever it is.
+void Store::tidy() {
+  struct Found {
+    std::string day;
+    std::string session;
+    std::int64_t changed = 0;
+    std::uint64_t bytes = 0;
+    bool kept = false;
+  };
+  std::vector<Found> all;
+  std::uint64_t total = 0;
+  auto top = open_at(folder_.get(), ".", O_RDONLY | O_DIRECTORY);
+  for (const std::string& day : names_in(std::move(top))) {
+    if (!is_day(day) || ending_) {
+      continue;
+    }
+    auto folder = open_at(folder_.get(), day, O_RDONLY | O_DIRECTORY);
+    if (!folder) {
+      continue;
+    }
+    std::vector<std::string> names = names_in(UniqueFd(fcntl(folder->get(), F_DUPFD_CLOEXEC, 0)));
+    std::ranges::sort(names);
+    for (const std::string& name : names) {
+      if (!name.ends_with(kSuffix)) {
+        continue;
+      }
+      const struct statx state = state_of(folder->get(), name);
+      const std::string session = name.substr(0, name.size() - kSuffix.size());
+      const bool held = std::ranges::binary_search(names, session + std::string(kHoldSuffix));
+      all.push_back({day, session, state.stx_mtime.tv_sec, state.stx_blocks * 512, held});
+      total += all.back().bytes;
+    }
+  }
+  std::ranges::sort(all, {}, [](const Found& found) { return std::tie(found.day, found.changed); });
+  const std::uint64_t seconds = retention_seconds_;
+  const std::uint64_t bytes_max = retention_bytes_;
+  const auto now = static_cast<std::int64_t>(wall_now());
+  std::uint64_t num_removed = 0;
+  for (const Found& found : all) {
+    const bool old = seconds != 0 && found.changed + static_cast<std::int64_t>(seconds) < now;
+    const bool much = bytes_max != 0 && total > bytes_max;
+    if ((!old && !much) || found.kept || ending_ || !recording::is_session_id(found.session)) {
+      continue;
+    }
+    const std::string mark = "open/" + found.day + "." + found.session;
+    if (open_at(folder_.get(), mark, O_RDONLY)) {
+      continue;
+    }
+    const std::string name = found.day + "/" + found.session + std::string(kSuffix);
+    if (unlinkat(folder_.get(), name.c_str(), 0) == 0) {
+      total -= found.bytes;
+      ++num_removed;
+      note(
+          old ? "a recording was removed for its age" : "a recording was removed for want of space",
+          found.day + "/" + found.session);
+    }
+  }
+  if (num_removed > 0) {
+    const std::string today = day_of(static_cast<std::uint64_t>(now) * 1'000'000);
+    for (const Found& found : all) {
+      if (found.day < today) {
+        unlinkat(folder_.get(), found.day.c_str(), AT_REMOVEDIR);  // those that are empty now
+      }
+    }
+  }
+  bytes_ = total;
+}
+
+}  // namespace bastion::daemon::recorder

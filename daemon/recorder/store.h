@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/unique_fd.h"
+
+namespace bastion::daemon::recorder {
+
+/// Disk is what the file system of the recordings has.
+struct Disk {
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_bytes = 0;  // for us, without what is kept for root
+};
+
+/// OpenMark names a recording that is not sealed: a file of this name is in "open/" meanwhile, so
+/// that after the machine died nobody has to read all files to find those.
+struct OpenMark {
+  std::string day;
+  std::string session;
+};
+
+/// Store is the folder of recordings: DAY/SESSION.rec, open/DAY.SESSION, and .lock, which one
+/// recorder at a time holds. Every name is a session id or a day, and is opened below the folder
+/// without following a link. A file SESSION.hold beside a recording keeps it from being removed.
+///
+/// A thread syncs the file system once a second while something is written, and another clears out
+/// what is older or larger than is to be kept.
+class Store {
+ public:
+  explicit Store(UniqueFd folder) : folder_(std::move(folder)) {}
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  int fd() const { return folder_.get(); }
+  /// lock waits up to `wait_ms` for a recorder before us to end.
+  Status lock(int wait_ms);
+  void start_threads();
+  /// set_retention: 0: no limit.
+  void set_retention(std::uint64_t seconds, std::uint64_t bytes);
+
+  /// create makes a recording's file and its mark. Errors: kIo with errno.
+  Result<UniqueFd> create(std::string_view day, std::string_view session);
+  Result<UniqueFd> open(std::string_view day, std::string_view session);
+  void remove(std::string_view day, std::string_view session);
+  void remove_mark(std::string_view day, std::string_view session);
+  std::vector<OpenMark> marks();
+
+  Result<Disk> disk() const;
+  /// probe tries what a recording needs: a new file with some space.
+  Status probe();
+  /// written: something is to be synced.
+  void written() { written_.store(true, std::memory_order_relaxed); }
+  /// sync_now syncs and waits for it.
+  void sync_now();
+  /// Note is what a thread has to say to the log.
+  struct Note {
+    std::string text;
+    std::string about;
+  };
+  std::vector<Note> take_notes();
+  /// bytes of all recordings, as the last look at them found.
+  std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  Result<UniqueFd> open_at(int folder, const std::string& name, std::uint64_t flags) const;
+  std::vector<std::string> names_in(Result<UniqueFd> folder);
+  void note(std::string text, std::string about);
+  void sync_loop();
+  void tidy_loop();
+  void tidy();
+
+  UniqueFd folder_;
+  UniqueFd lock_;
+  std::mutex notes_mutex_;
+  std::vector<Note> notes_;
+  std::atomic<bool> written_ = false;
+  std::atomic<bool> ending_ = false;
+  std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<std::uint64_t> retention_seconds_ = 0;
+  std::atomic<std::uint64_t> retention_bytes_ = 0;
+  std::thread syncing_;
+  std::thread tidying_;
+};
+
+/// day_of is the UTC day of a time: "2026-11-25".
+std::string day_of(std::uint64_t time_us);
+/// disk_error puts an errno into words for users: "no space left on the disk".
+std::string disk_error(int error);
+
+}  // namespace bastion::daemon::recorder

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "base/result.h"
+#include "daemon/recording/writer.h"
+#include "daemon/unique_fd.h"
+
+/// A recorder's open recordings, in memory that the supervisor keeps: a successor goes on from what
+/// is there. Only recorders ever map it, one at a time.
+namespace bastion::daemon::recorder {
+
+/// Recordings that may be open at once: as many as the warden has sessions in a machine that is
+/// full. The memory is used as far as entries were.
+inline constexpr std::uint32_t kEntriesMax = 1U << 18;
+
+/// Progress is what changes with each block. Two of them in each entry, so that a recorder that
+/// dies while it writes one leaves the other.
+struct Progress {
+  recording::WriterState writer;
+  recording::RingMark mark;     // of the ring: all before it is in the file
+  std::uint64_t charged = 0;    // bytes of frames so far
+  std::uint64_t allocated = 0;  // bytes of the file that the disk has promised
+  std::uint8_t ended = 0;       // the end block is written; the signature is missing
+};
+
+struct Entry {
+  std::uint8_t used = 0;     // set last, cleared first
+  std::uint8_t current = 0;  // which progress counts
+  std::uint8_t records_input = 0;
+  std::uint32_t slot = 0;
+  std::uint32_t ring_generation = 0;
+  std::uint64_t session_number = 0;
+  std::array<char, 26> session{};  // long id
+  std::array<char, 10> day{};      // its folder: "2026-11-25"
+  Progress progress[2];
+};
+static_assert(std::is_trivially_copyable_v<Entry>);
+
+/// make_table_memory is an empty table's memory.
+Result<UniqueFd> make_table_memory();
+
+class Table {
+ public:
+  Table() = default;
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  ~Table();
+
+  /// map: `fd` is borrowed. kIo, kMalformed.
+  Status map(int fd);
+
+  Entry& operator[](std::uint32_t index) { return entries_[index]; }
+  const Progress& progress(std::uint32_t index) const {
+    return entries_[index].progress[entries_[index].current];
+  }
+  /// commit makes `next` the entry's progress, whole or not at all.
+  void commit(std::uint32_t index, const Progress& next);
+  /// add takes a free entry and fills it; kEntriesMax where there is none.
+  std::uint32_t add(const Entry& entry);
+  /// remove frees an entry and wipes its key.
+  void remove(std::uint32_t index);
+  /// used_max: entries from here on were never used.
+  std::uint32_t used_max() const { return header_->used_max; }
+
+ private:
+  struct Header {
+    std::uint64_t magic;
+    std::uint32_t version;
+    std::uint32_t used_max;
+    std::uint32_t entry_bytes;
+  };
+  friend Result<UniqueFd> make_table_memory();
+
+  Header* header_ = nullptr;
+  Entry* entries_ = nullptr;
+  std::uint32_t search_ = 0;
+};
+
+}  // namespace bastion::daemon::recorder

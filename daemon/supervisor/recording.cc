@@ -1,0 +1,172 @@
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "daemon/record_ring/record_ring.h"
+#include "daemon/recorder/table.h"
+#include "daemon/supervisor/supervisor.h"
+
+/// What the supervisor does for the recorder: it keeps the memory that must outlive a worker and a
+/// recorder, and hands it to their successors.
+namespace bastion::daemon {
+namespace {
+
+std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
+
+}  // namespace
+
+Child* Supervisor::recorder() {
+  const auto found = std::ranges::find(children_, ipc::Role::kRecorder, &Child::role);
+  return found == children_.end() ? nullptr : &*found;
+}
+
+/// prepare_recording makes what a recorder needs and may not make itself: its folder, where it is
+/// not there, and the memory of its table.
+bool Supervisor::prepare_recording() {
+  if (!service_.recording.enabled) {
+    return true;
+  }
+  recordings_folder_ = service_.state_dir + "/recordings";
+  const bool made = (mkdir(service_.state_dir.c_str(), 0711) == 0 || errno == EEXIST) &&
+                    (mkdir(recordings_folder_.c_str(), 0700) == 0 || errno == EEXIST);
+  struct stat found{};
+  if (!made || stat(recordings_folder_.c_str(), &found) != 0) {
+    log_.error(errno_text("cannot make the folder for recordings, " + recordings_folder_));
+    return false;
+  }
+  if (identities_.change) {
+    const Identity& owner = identities_.roles.at(ipc::Role::kRecorder);
+    if (found.st_uid != owner.uid && chown(recordings_folder_.c_str(), owner.uid, owner.gid) != 0) {
+      rmdir(recordings_folder_.c_str());  // where it is new, whoever makes it next may do it right
+      log_.error("the folder for recordings, " + recordings_folder_ + ", belongs to uid " +
+                 std::to_string(found.st_uid) + " instead of " + std::to_string(owner.uid) +
+                 ", the recorder's; make it right with: systemd-tmpfiles --create bastiond.conf, "
+                 "or chown");
+      return false;
+    }
+  }
+  // The recorder need not be able to reach it by its path.
+  recordings_fd_.reset(::open(recordings_folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!recordings_fd_) {
+    log_.error(errno_text("cannot open the folder for recordings, " + recordings_folder_));
+    return false;
+  }
+  auto table = recorder::make_table_memory();
+  if (!table) {
+    log_.error(describe(table.error()));
+    return false;
+  }
+  recorder_table_ = std::move(*table);
+  return true;
+}
+
+/// add_ring makes the ring of a worker that is about to start.
+Status Supervisor::add_ring(Child& worker, ChildSpec& spec) {
+  RecordRing ring;
+  auto memory = record::make_memory();
+  if (!memory) {
+    return std::unexpected(memory.error());
+  }
+  ring.memory = std::move(*memory);
+  ring.bell.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!ring.bell) {
+    return fail(ErrorCode::kIo, "cannot make a recording ring's bell", errno);
+  }
+  ring.generation = next_ring_generation_++;
+  ring.worker = worker.index;
+  spec.record_ring = ring.memory.get();
+  spec.record_bell = ring.bell.get();
+  record_rings_.push_back(std::move(ring));
+  return {};
+}
+
+void Supervisor::tell_ring(const RecordRing& ring) {
+  if (Child* to = recorder(); to != nullptr) {
+    const std::array<int, 2> fds = {ring.memory.get(), ring.bell.get()};
+    send_to(*to, {}, ipc::AddRing{ring.worker, ring.generation}, fds);
+  }
+}
+
+/// retire_ring: the worker is dead; what it had accepted is still to be written down.
+void Supervisor::retire_ring(const Child& worker) {
+  for (RecordRing& ring : record_rings_) {
+    if (ring.worker == worker.index && !ring.retired) {
+      ring.retired = true;
+      if (Child* to = recorder(); to != nullptr) {
+        send_to(*to, {}, ipc::RetireRing{ring.generation});
+      }
+    }
+  }
+}
+
+/// brief_recorder tells a new recorder all that the one before it knew.
+void Supervisor::brief_recorder() {
+  send_recorder_settings();
+  const int table = recorder_table_.get();
+  if (table >= 0) {
+    send_to(*recorder(), {}, ipc::RecorderTable{}, std::span(&table, 1));
+  }
+  for (const RecordRing& ring : record_rings_) {
+    tell_ring(ring);
+    if (ring.retired) {
+      send_to(*recorder(), {}, ipc::RetireRing{ring.generation});
+    }
+  }
+  send_to(*recorder(), {}, ipc::RingsComplete{});
+}
+
+void Supervisor::send_recorder_settings() {
+  Child* to = recorder();
+  if (to == nullptr) {
+    return;
+  }
+  ipc::RecorderSettings settings;
+  settings.recording = service_.recording.enabled;
+  settings.folder = recordings_folder_;
+  settings.recipients = service_.recording.recipients;
+  settings.retention_seconds =
+      static_cast<std::uint64_t>(service_.recording.retention_age_ms / 1000);
+  settings.retention_bytes = service_.recording.retention_bytes;
+  settings.reserve_bytes = service_.recording.reserve_bytes;
+  settings.log_level = to_log_level(service_.log_level);
+  const int folder = recordings_fd_.get();
+  send_to(*to, {}, settings, folder < 0 ? std::span<const int>() : std::span(&folder, 1));
+}
+
+bool Supervisor::on_recorder_message(const ipc::Received& received) {
+  if (received.header.type == ipc::Type::kRingDone) {
+    const auto done = ipc::decode<ipc::RingDone>(received.body);
+    if (done) {
+      std::erase_if(record_rings_, [&](const RecordRing& ring) {
+        return ring.retired && ring.generation == done->generation;
+      });
+    }
+    return done.has_value();
+  }
+  if (received.header.type == ipc::Type::kRingBroken) {
+    const auto broken = ipc::decode<ipc::RingBroken>(received.body);
+    if (!broken) {
+      return false;
+    }
+    for (const RecordRing& ring : record_rings_) {
+      if (ring.generation != broken->generation || ring.retired) {
+        continue;
+      }
+      for (Child& child : children_) {
+        if (child.role == ipc::Role::kWorker && child.index == ring.worker) {
+          end_child(child, "the recorder found: " + broken->why);
+        }
+      }
+    }
+    return true;
+  }
+  return false;
+}
+
+}  // namespace bastion::daemon

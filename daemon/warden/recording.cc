@@ -1,0 +1,156 @@
+#include "daemon/log.h"
+#include "daemon/record_ring/layout.h"
+#include "daemon/recording/format.h"
+#include "daemon/warden/warden.h"
+
+/// The warden and the recorder: which sessions are recorded, and whether they can be.
+namespace bastion::daemon {
+
+/// cannot_record says why not; empty: it can, as far as is known.
+std::string Warden::cannot_record() const {
+  if (recorder_state_ && !recorder_state_->can_record) {
+    return recorder_state_->why;
+  }
+  return {};
+}
+
+// open_recording gives a session that goes to its worker a slot there, and asks for its file. Where
+// the recorder is being replaced its successor is asked, by brief_recorder.
+void Warden::open_recording(ipc::SessionId id, Session& session) {
+  std::set<std::uint32_t>& taken = peers_[{ipc::Role::kWorker, session.worker}].record_slots;
+  // The lowest one that is free: as many as sessions are looked at in the worst case, once each.
+  std::uint32_t slot = 0;
+  for (const std::uint32_t used : taken) {
+    if (used != slot) {
+      break;
+    }
+    ++slot;
+  }
+  if (slot >= record::kSlots) {
+    return;
+  }
+  taken.insert(slot);
+  session.recorded = true;
+  session.record_slot = slot;
+  recorded_[session.long_id] = id;
+  send_open(id, session);
+}
+
+void Warden::send_open(ipc::SessionId id, const Session& session) {
+  const config::Grant& grant = *session.grant;
+  ipc::OpenRecording open;
+  open.session_number = id;
+  open.worker = session.worker;
+  open.slot = session.record_slot;
+  open.session = session.long_id;
+  open.user = session.user->name;
+  open.login = grant.login;
+  open.target = grant.target.name;
+  open.address = session.target_address.empty() ? grant.target.address : session.target_address;
+  open.rule = grant.rule;
+  open.mode = "routed";
+  open.from = session.peer.text();
+  open.host = session.active->bastion_name;
+  open.start_us = static_cast<std::uint64_t>(session.since) * 1'000'000;
+  open.records_input = grant.record.shell.input || grant.record.exec.input;
+  send(kRecorder, 0, open);
+}
+
+void Warden::close_recording(Session& session, std::string_view reason) {
+  recorded_.erase(session.long_id);
+  const PeerId worker{ipc::Role::kWorker, session.worker};
+  const auto peer = peers_.find(worker);
+  Closing closing;
+  closing.message = {session.long_id, !session.worker_died, std::string(reason.substr(0, 1024))};
+  closing.worker = worker;
+  closing.worker_pid = peer == peers_.end() ? 0 : peer->second.pid;
+  closing.slot = session.record_slot;
+  send(kRecorder, 0, closing.message);
+  closing_[session.long_id] = std::move(closing);
+}
+
+// brief_recorder tells a new recorder what it must go on with.
+void Warden::brief_recorder() {
+  for (const auto& [long_id, id] : recorded_) {
+    if (const Session* session = sessions_.find(id); session != nullptr) {
+      send_open(id, *session);
+    }
+  }
+  for (const auto& [long_id, closing] : closing_) {
+    send(kRecorder, 0, closing.message);
+  }
+  send(kRecorder, 0, ipc::Resync{});
+}
+
+void Warden::on_recording_opened(const ipc::RecordingOpened& message) {
+  const auto found = recorded_.find(message.session);
+  if (found == recorded_.end()) {
+    return;  // it ended meanwhile
+  }
+  if (const Session* session = sessions_.find(found->second); session != nullptr) {
+    send({ipc::Role::kWorker, session->worker}, found->second, ipc::RecordingReady{true, ""});
+  }
+}
+
+void Warden::on_recording_failed(const ipc::RecordingFailed& message) {
+  io_.log(LogLevel::kError, "a session could not be recorded",
+          {{"session", message.session}, {"why", message.why}});
+  const auto found = recorded_.find(message.session);
+  if (found == recorded_.end()) {
+    return;
+  }
+  if (const Session* session = sessions_.find(found->second); session != nullptr) {
+    send({ipc::Role::kWorker, session->worker}, found->second,
+         ipc::RecordingReady{false,
+                             with_id("this session is to be recorded, and cannot be any more (" +
+                                         escaped(message.why, 200) + "). Tell your administrators.",
+                                     *session)});
+  }
+}
+
+void Warden::on_recording_sealed(const ipc::RecordingSealed& message) {
+  const auto found = closing_.find(message.session);
+  if (found == closing_.end()) {
+    return;
+  }
+  const auto worker = peers_.find(found->second.worker);
+  if (worker != peers_.end() && worker->second.pid == found->second.worker_pid) {
+    worker->second.record_slots.erase(found->second.slot);
+  }
+  closing_.erase(found);
+}
+
+// on_sign_head signs one of two structures that it makes itself: the recorder can have no other
+// signature of this key.
+void Warden::on_sign_head(const Caller& caller, const ipc::SignHead& message) {
+  if (active_ == nullptr) {
+    heads_waiting_.emplace_back(caller, message);
+    return;
+  }
+  ipc::HeadSigned answer;
+  if (const auto& key = active_->configuration.keys.audit_key) {
+    if (message.kind != ipc::HeadKind::kRecording || !recording::is_session_id(message.session)) {
+      return violated(caller.peer, "it asked for a signature over what is none of its heads");
+    }
+    const auto signature =
+        key->sign(*crypto::find_signature_algorithm("ssh-ed25519"),
+                  recording::head_to_sign(message.session, message.seq, message.hash));
+    if (signature) {
+      answer.key = key->public_key().line();
+      answer.signature = *signature;
+    }
+  }
+  reply(caller, answer);
+}
+
+void Warden::on_recorder_state(ipc::RecorderState message) {
+  if (!recorder_state_ || recorder_state_->can_record != message.can_record) {
+    io_.log(message.can_record ? LogLevel::kInfo : LogLevel::kError,
+            message.can_record ? "sessions can be recorded"
+                               : "nothing can be recorded: sessions that must be are refused",
+            {{"why", message.why}});
+  }
+  recorder_state_ = std::move(message);
+}
+
+}  // namespace bastion::daemon

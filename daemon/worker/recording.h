@@ -1,0 +1,84 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string_view>
+
+#include "daemon/ipc/messages.h"
+#include "daemon/record_ring/record_ring.h"
+#include "daemon/recording/entries.h"
+#include "daemon/recording/format.h"
+#include "daemon/worker/echo_filter.h"
+#include "proto/bridge.h"
+#include "proto/permissions.h"
+#include "proto/requests.h"
+
+namespace bastion::daemon {
+
+/// A recorder that has not looked at the ring for so long is gone, and so is what it should record.
+inline constexpr std::int64_t kRecorderNsMax = 2 * kNsPerSecond;
+/// What the user is told then.
+inline constexpr std::string_view kRecorderSilent =
+    "this session is to be recorded, and the recorder does not answer. Tell your administrators.";
+
+/// SessionRecording puts what passes through one session into the worker's ring, before it is
+/// relayed. What has been put in is accepted: it is in memory that outlives this process, and there
+/// is space for it on disk. has_room() says that whatever the next packet is will be accepted;
+/// where it says no, nothing is taken from either leg until it says yes.
+class SessionRecording {
+ public:
+  /// `ring` is borrowed and outlives the recording.
+  SessionRecording(record::Producer& ring, std::uint32_t slot, ipc::SessionId session,
+                   const proto::RecordPlan& plan, std::string force_command)
+      : ring_(ring),
+        slot_(slot),
+        session_(session),
+        plan_(plan),
+        force_command_(std::move(force_command)) {}
+
+  bool has_room() const;
+
+  // The bridge's taps (proto/bridge.h).
+  void opened(const proto::ChannelInfo& channel);
+  void closed(const proto::ChannelInfo& channel);
+  [[nodiscard]] bool data(const proto::ChannelInfo& channel, proto::Leg from, bool is_stderr,
+                          ByteView data);
+  void request(const proto::ChannelInfo& channel, const proto::ChannelRequest& request);
+  void eof(const proto::ChannelInfo& channel, proto::Leg from);
+  void line(const proto::ChannelInfo& channel, std::string_view text);
+  /// event puts an entry whose bytes the caller has made (a file operation, a forwarding).
+  void event(const proto::ChannelInfo& channel, recording::EntryKind kind, ByteView bytes);
+
+  /// is_recorded says whether anything of this channel is.
+  bool is_recorded(const proto::ChannelInfo& channel);
+  /// lost: an entry found no room. It was told here and is the end of the session.
+  bool lost() const { return lost_; }
+
+ private:
+  /// ChannelTap is how one channel is recorded.
+  struct ChannelTap {
+    proto::RecordTerms terms;
+    bool told = false;                 // that it was opened
+    std::uint64_t bytes_kept[3] = {};  // of stdout, stderr, stdin
+    bool cap_told[3] = {};
+    std::unique_ptr<EchoFilter> echo;  // of a terminal whose input is recorded
+  };
+
+  ChannelTap& tap(const proto::ChannelInfo& channel);
+  bool keep(ChannelTap& tap, const proto::ChannelInfo& channel, recording::EntryKind stream,
+            ByteView data);
+  bool shown(const proto::ChannelInfo& channel, const EchoFilter::Shown& shown);
+  bool tell_opened(ChannelTap& tap, const proto::ChannelInfo& channel);
+  bool put(std::uint32_t channel, recording::EntryKind kind, ByteView bytes);
+
+  record::Producer& ring_;
+  std::uint32_t slot_;
+  ipc::SessionId session_;
+  proto::RecordPlan plan_;
+  std::string force_command_;
+  std::uint64_t spent_ = 0;
+  bool lost_ = false;
+  std::map<proto::ChannelNumber, ChannelTap> taps_;
+};
+
+}  // namespace bastion::daemon

@@ -1,0 +1,423 @@
+"""What a recorded session leaves: every byte that passed, whatever dies meanwhile, or no session."""
+
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support import keys, process, recordings
+from support.bastion import Bastion
+from support.fixtures import client_of, make_policy
+from support.targets import LOGIN
+from support.wire import connect
+
+DESTINATION = f"{LOGIN}@web1@bastion"
+USER = f"{LOGIN}@web1"
+MIB = 1 << 20
+LONG = os.environ.get("BASTION_LONG") == "1"
+
+
+def service_of(lab, folder: pathlib.Path, **more) -> dict:
+    key = lab.keys / "audit_key"
+    if not key.exists():
+        keys.make_key(lab.keys, "audit_key")
+    return {"state_dir": str(folder), "audit_key": str(key), "recording": {"reserve": "1MiB"}} | more
+
+
+@pytest.fixture(scope="module")
+def bastion(lab):
+    folder = lab.folder / "recording"
+    made = Bastion(lab, folder, make_policy(lab), service_of(lab, folder / "state")).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def before(bastion):
+    recordings.wait_sealed(bastion, 0)
+    return recordings.files_of(bastion)
+
+
+def role_pids(bastion, role: str) -> list[int]:
+    """The processes of a kind; one that is being replaced has none."""
+    status = json.loads(bastion.control("--json", "status").ok().text)
+    return [entry["pid"] for entry in status["processes"] if entry["role"] == role and entry["pid"] > 0]
+
+
+# ---- what is recorded
+
+
+def test_a_command_with_its_three_streams_byte_for_byte(alice, bastion, before):
+    data = random.Random(1).randbytes(300_000)
+    done = alice.ssh(DESTINATION, "tee /dev/stderr", input=data)
+    assert done.code == 0 and done.out == data and done.err == data
+    recording = recordings.read_new(bastion, before)
+    assert recording.verdict == "proven", recording.problems
+    assert recording.metadata["user"] == "alice" and recording.metadata["target"] == "web1"
+    assert recording.metadata["login"] == LOGIN and recording.metadata["rule"] == "developers-everywhere"
+    assert recording.end["state"] == "complete"
+    assert recording.bytes_of("stdin") == data
+    assert recording.bytes_of("stdout") == data
+    assert recording.bytes_of("stderr") == data
+    assert list(recording.starts().values()) == [b"tee /dev/stderr"]
+    assert recording.kinds()[0] == "channel-open" and recording.kinds()[-1] == "channel-close"
+    assert "exit-status" in recording.kinds()
+
+
+def test_a_terminal_with_its_sizes_and_a_notice(alice, bastion, before):
+    async def session():
+        async with connect(alice, USER) as connection:
+            process = await connection.create_process(
+                "stty size; read a; stty size; head -c 200000 /dev/urandom | base64; read b",
+                term_type="xterm", term_size=(100, 40), encoding=None, stderr=asyncio.subprocess.PIPE,
+            )
+            seen = b""
+            while b"40 100" not in seen:
+                seen += await process.stdout.read(65536)
+            process.change_terminal_size(111, 33)
+            process.stdin.write(b"\r")
+            while len(seen) < 250_000:
+                seen += await process.stdout.read(65536)
+            process.stdin.write(b"\r")
+            while data := await process.stdout.read(65536):
+                seen += data
+            return seen
+
+    seen = asyncio.run(asyncio.wait_for(session(), 60))
+    assert b"33 111" in seen
+    recording = recordings.read_new(bastion, before)
+    assert recording.verdict == "proven", recording.problems
+    assert recording.bytes_of("stdout") == seen
+    assert recording.bytes_of("stdin") == b"", "input at a terminal is not recorded unless that is asked for"
+    assert {"pty", "resize"} <= set(recording.kinds())
+
+
+def test_status_says_how_much_there_is(bastion):
+    assert re.search(r"· recordings [\d.]+\w?, disk \d+% free\n", bastion.control("status").ok().text)
+
+
+def test_the_notice_is_for_terminals_alone(alice, bastion, before):
+    async def shell():
+        async with connect(alice, USER) as connection:
+            process = await connection.create_process(
+                None, term_type="xterm", encoding=None, stderr=asyncio.subprocess.PIPE
+            )
+            line = await process.stderr.readline()
+            process.stdin.write(b"exit\r")
+            await process.wait()
+            return line
+
+    line = asyncio.run(asyncio.wait_for(shell(), 30))
+    recording = recordings.read_new(bastion, before)
+    short = re.fullmatch(rb"This session is recorded \((\w+)\)\.\r\n", line).group(1).decode()
+    assert recording.metadata["session"].startswith(short)
+    assert recording.bytes_of("notice") == line
+    assert alice.ssh(DESTINATION, "true").err == b""
+
+
+def test_each_channel_of_a_shared_connection(alice, bastion, before):
+    async def session():
+        async with connect(alice, USER) as connection:
+            results = await asyncio.gather(*(
+                connection.run(f"head -c {size} /dev/urandom", encoding=None) for size in (1000, 200_000, 700_000)
+            ))
+            return [result.stdout for result in results]
+
+    outputs = asyncio.run(asyncio.wait_for(session(), 60))
+    recording = recordings.read_new(bastion, before)
+    recorded = [recording.bytes_of("stdout", channel) for channel in recording.channels()]
+    assert sorted(map(len, recorded)) == [1000, 200_000, 700_000]
+    assert sorted(recorded) == sorted(outputs)
+
+
+def test_a_forwarding_is_told_without_its_bytes(alice, bastion, before, lab):
+    done = alice.ssh("-W", f"127.0.0.1:{lab.targets['web1'].port}", DESTINATION, input=None)
+    assert b"SSH-2.0-" in done.out
+    recording = recordings.read_new(bastion, before)
+    assert b"direct-tcpip" in recording.bytes_of("channel-open")
+    assert recording.bytes_of("stdout") == b""
+
+
+def test_none_metadata_and_the_cap_of_a_rule(lab, make_bastion, tmp_path):
+    policy = make_policy(lab)
+    rule = policy["rules"][0]
+    rule["exec_bytes"] = "10KiB"
+    policy["rules"].insert(0, rule | {"name": "unrecorded", "targets": ["new1"], "record": "none"})
+    policy["rules"].insert(0, rule | {"name": "metadata", "targets": ["drop1"], "record": "metadata"})
+    bastion = make_bastion(policy, service_of(lab, tmp_path / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    assert alice.ssh(f"{LOGIN}@new1@bastion", "echo unseen").out == b"unseen\n"
+    assert recordings.files_of(bastion) == []
+    assert alice.ssh(f"{LOGIN}@drop1@bastion", "echo unseen").out == b"unseen\n"
+    recording = recordings.read_new(bastion, [])
+    assert b"unseen" in list(recording.starts().values())[0] and recording.bytes_of("stdout") == b""
+    before = recordings.files_of(bastion)
+    done = alice.ssh(DESTINATION, "head -c 30000 /dev/zero; echo fine >&2")
+    assert len(done.out) == 30000
+    recording = recordings.read_new(bastion, before)
+    assert recording.bytes_of("stdout") == bytes(10 * 1024)
+    assert recording.bytes_of("stderr") == b"fine\n"
+    assert recording.kinds().count("cap-reached") == 1
+
+
+def test_typed_input_is_kept_as_far_as_it_is_echoed(lab, make_bastion, tmp_path):
+    policy = make_policy(lab)
+    policy["rules"][0]["record_input"] = True
+    bastion = make_bastion(policy, service_of(lab, tmp_path / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+
+    async def session():
+        async with connect(alice, USER) as connection:
+            process = await connection.create_process(
+                "read a; stty -echo; echo got; read b; stty echo; echo hidden; read c", term_type="xterm", encoding=None
+            )
+
+            async def until(text):
+                seen = b""
+                while text not in seen:
+                    seen += await process.stdout.read(1000)
+
+            for letter in b"visible":
+                process.stdin.write(bytes([letter]))
+                await until(bytes([letter]))
+            process.stdin.write(b"\r")
+            await until(b"got\r\n")
+            process.stdin.write(b"hunter2\r")
+            await until(b"hidden\r\n")
+            process.stdin.write(b"\r")
+            await process.wait()
+
+    asyncio.run(asyncio.wait_for(session(), 30))
+    recording = recordings.read_new(bastion, [])
+    typed = recording.bytes_of("stdin")
+    assert typed.startswith(b"visible\r") and b"hunter2" not in typed
+    assert not any(byte in typed[8:] for byte in b"hunter2"), typed
+    assert recording.kinds().count("input-hidden") == 1
+    assert bytes.fromhex(next(e["bytes"] for e in recording.entries if e["kind"] == "input-hidden")) == b"\x07"
+
+
+# ---- what dies
+
+
+class Traffic:
+    """Sessions that print numbered lines until they are ended; what each client received is kept."""
+
+    COMMAND = "i=0; while :; do i=$((i+1)); echo line-$i-$RANDOM$RANDOM; done"
+
+    def __init__(self, client, count: int):
+        command = list(map(str, client.ssh_command(DESTINATION, self.COMMAND)))
+        self.clients = [
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env=client.env)
+            for _ in range(count)
+        ]
+        self.received = [bytearray() for _ in range(count)]
+        self.threads = [threading.Thread(target=self.read, args=(at,)) for at in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def read(self, at: int) -> None:
+        out = self.clients[at].stdout
+        while data := os.read(out.fileno(), 65536):
+            self.received[at] += data
+
+    def flows(self, least: int = 20_000) -> bool:
+        return all(len(received) >= least for received in self.received)
+
+    def running(self) -> int:
+        return sum(client.poll() is None for client in self.clients)
+
+    def end(self) -> None:
+        for client in self.clients:
+            client.kill()
+        self.join()
+
+    def join(self) -> None:
+        for client, thread in zip(self.clients, self.threads):
+            client.wait(30)
+            thread.join(30)
+
+    def errors(self) -> list[str]:
+        return [client.stderr.read().decode(errors="replace") for client in self.clients]
+
+
+def check_all_recorded(bastion, traffic: Traffic, before: list) -> list[recordings.Recording]:
+    """Every byte that a client received is in a recording of its own, which verifies."""
+    files = recordings.wait_sealed(bastion, len(before) + len(traffic.clients), timeout=30)
+    made = [recordings.read(path, recordings.audit_key(bastion)) for path in files if path not in before]
+    for recording in made:
+        assert recording.verdict == "proven", (recording.path, recording.verdict, recording.problems)
+    outputs = [recording.bytes_of("stdout") for recording in made]
+    for received in traffic.received:
+        if received:
+            holders = [output for output in outputs if output.startswith(bytes(received))]
+            assert holders, f"{len(received)} bytes reached a client and are in no recording"
+    return made
+
+
+@pytest.mark.parametrize("role", ["recorder", "worker", "warden"])
+def test_kill_9_loses_nothing_that_was_accepted(role, lab, make_bastion, tmp_path):
+    bastion = make_bastion(service=service_of(lab, tmp_path / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    chance = random.Random(role)
+    for _ in range(330 if LONG else 7):
+        before = recordings.wait_sealed(bastion, 0, timeout=30)
+        traffic = Traffic(alice, 3)
+        try:
+            process.wait_until(lambda: traffic.flows() or not traffic.running(), timeout=30, what="traffic")
+            process.wait_until(lambda: traffic.flows(chance.randrange(20_000, 400_000)) or not traffic.running(),
+                               timeout=30, what="traffic")
+            for pid in role_pids(bastion, role):
+                os.kill(pid, signal.SIGKILL)
+            if role == "recorder":
+                # Sessions go on: a successor is there within two seconds.
+                sizes = [len(received) for received in traffic.received]
+                process.wait_until(
+                    lambda: all(len(r) > size + 100_000 for r, size in zip(traffic.received, sizes)),
+                    timeout=15, what="traffic after the recorder's death",
+                )
+            else:
+                process.wait_until(lambda: traffic.running() < 3, timeout=15, what="the end of sessions")
+        finally:
+            traffic.end()
+        made = check_all_recorded(bastion, traffic, before)
+        states = {recording.end["state"] for recording in made}
+        assert states <= ({"complete"} if role == "recorder" else {"complete", "interrupted"}), states
+        process.wait_until(lambda: alice.ssh(DESTINATION, "echo again").out == b"again\n", timeout=20, what="a login")
+
+
+def test_the_supervisor_killed_loses_nothing_either(lab, make_bastion, tmp_path):
+    bastion = make_bastion(service=service_of(lab, tmp_path / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    traffic = Traffic(alice, 2)
+    process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
+    bastion.process.process.kill()
+    traffic.join()
+    bastion.process.stop(timeout=10)
+    bastion.process = None
+    bastion.start()  # signs what the recorder before it sealed
+    made = check_all_recorded(bastion, traffic, [])
+    assert {recording.end["state"] for recording in made} == {"interrupted"}
+
+
+# ---- what cannot be recorded
+
+
+def refused_line(client) -> str:
+    return client.ssh(DESTINATION, "echo passed").error
+
+
+def test_a_recorder_that_stands_still_ends_the_sessions(lab, make_bastion, tmp_path):
+    bastion = make_bastion(service=service_of(lab, tmp_path / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    traffic = Traffic(alice, 2)
+    process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
+    (recorder,) = role_pids(bastion, "recorder")
+    os.kill(recorder, signal.SIGSTOP)
+    started = time.monotonic()
+    try:
+        process.wait_until(lambda: traffic.running() == 0, timeout=10, what="the end of sessions")
+        assert 1 < time.monotonic() - started < 8
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    traffic.join()
+    for error in traffic.errors():
+        assert re.search(r"bastion: this session is to be recorded, and .*\(\w+\)", error), error
+    check_all_recorded(bastion, traffic, [])
+    process.wait_until(lambda: alice.ssh(DESTINATION, "echo again").out == b"again\n", timeout=5, what="a login")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 16 MiB."""
+    if os.getuid() != 0:
+        # Without root there is a user namespace's mount, which the bastion outside would not see.
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0755", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(path: pathlib.Path) -> None:
+    """Writes until the disk takes no more."""
+    with path.open("ab", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+
+def test_a_full_disk_ends_sessions_and_room_lets_new_ones_in(lab, make_bastion, tmp_path, small_disk):
+    bastion = make_bastion(service=service_of(lab, small_disk / "state", recording={"reserve": "0B"}))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    traffic = Traffic(alice, 2)
+    process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
+    filler = small_disk / "filler"
+    fill(filler)
+    process.wait_until(lambda: traffic.running() == 0, timeout=40, what="the end of sessions")
+    traffic.join()
+    for error in traffic.errors():
+        assert "this session is to be recorded, and cannot be any more" in error, error
+    check_all_recorded(bastion, traffic, [])
+    fill(filler)  # also what the ended sessions gave back
+    process.wait_until(lambda: "no space left on the disk" in refused_line(alice), timeout=5, what="a refusal")
+    assert alice.ssh(DESTINATION, "echo passed").out == b""
+    filler.unlink()
+    process.wait_until(lambda: alice.ssh(DESTINATION, "echo passed").out == b"passed\n", timeout=5, what="a login")
+
+
+def test_a_disk_that_becomes_read_only(lab, make_bastion, tmp_path, small_disk):
+    bastion = make_bastion(service=service_of(lab, small_disk / "state", recording={"reserve": "0B"}))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    assert alice.ssh(DESTINATION, "echo passed").out == b"passed\n"
+    recordings.wait_sealed(bastion, 1)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    process.wait_until(lambda: "the disk is read-only" in refused_line(alice), timeout=5, what="a refusal")
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    process.wait_until(lambda: alice.ssh(DESTINATION, "echo passed").out == b"passed\n", timeout=5, what="a login")
+
+
+def test_a_file_that_is_removed_ends_its_session(alice, bastion, before):
+    traffic = Traffic(alice, 1)
+    process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
+    files = [path for path in recordings.files_of(bastion) if path not in before]
+    files[0].unlink()
+    process.wait_until(lambda: traffic.running() == 0, timeout=10, what="the end of the session")
+    traffic.join()
+    assert "the file was removed" in traffic.errors()[0]
+    assert alice.ssh(DESTINATION, "echo passed").out == b"passed\n"
+
+
+# ---- keeping
+
+
+def test_the_oldest_go_first_but_those_that_are_held(lab, make_bastion, tmp_path):
+    service = service_of(lab, tmp_path / "state", recording={"reserve": "1MiB", "retention": {"size": "1MiB"}})
+    bastion = make_bastion(service=service)
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    made = []
+    for _ in range(4):
+        assert alice.ssh(DESTINATION, "head -c 400000 /dev/urandom").code == 0
+        new = [path for path in recordings.wait_sealed(bastion, 1) if path not in made]
+        made += new
+        if len(made) == 1:
+            made[0].with_suffix(".hold").touch()
+    bastion.reload()
+    bastion.service["recording"]["retention"] = {"size": "1100KiB"}
+    bastion.write()
+    bastion.reload()
+    process.wait_until(lambda: len(recordings.files_of(bastion)) < 4, timeout=60, what="a removal")
+    kept = recordings.files_of(bastion)
+    assert made[0] in kept, "it is held"
+    assert made[-1] in kept, "it is the newest"
+    assert made[1] not in kept

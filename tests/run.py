@@ -6,6 +6,7 @@ What a suite printed is kept in BUILD/test-results/.
 
 What the Python suites find in their environment:
   BASTION_BUILD   the build tree; the programs are in its daemon/
+  BASTIONCTL      bastionctl, for its unit tests
   BASTION_PEERS   the unpacked SSH servers and other programs (deploy/setup --peers); its bin/ is on PATH
   BASTION_LONG    1 with --long, else 0
 """
@@ -68,6 +69,7 @@ class Runner:
         return os.environ | {
             "BASTION_BUILD": str(build),
             "BASTION_PEERS": peers,
+            "BASTIONCTL": str(build / "daemon" / "bastionctl"),
             "BASTION_LONG": "1" if self.options.long else "0",
             "PATH": f"{peers}/bin:/usr/bin:/bin:/usr/sbin:/sbin:" + os.environ["PATH"],
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -38,7 +38,7 @@ TEST(Hpke, OpensThePublishedVector) {
 
 TEST(Hpke, WhatIsSealedOpens) {
   const HpkePrivateKey key = HpkePrivateKey::generate();
-  for (const std::size_t len : {0, 1, 32, 1000}) {
+  for (const std::size_t len : {0U, 1U, 32U, 1000U}) {
     const Bytes text(len, 'k');
     const auto sealed = hpke_seal(key.public_key(), as_bytes("info"), as_bytes("aad"), text);
     ASSERT_TRUE(sealed);

@@ -9,7 +9,7 @@ namespace {
 
 TEST(Varint, KeepsEveryLength) {
   for (int bits = 0; bits <= 64; ++bits) {
-    for (const std::uint64_t step : {0, 1}) {
+    for (const std::uint64_t step : {0U, 1U}) {
       const std::uint64_t value = (bits == 64 ? 0 : std::uint64_t{1} << bits) - step;
       Bytes out;
       append_varint(out, value);

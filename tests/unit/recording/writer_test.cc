@@ -10,9 +10,9 @@ namespace {
 
 TEST(BlockWriter, WhatGoesInComesOut) {
   const auto entries = test::a_shell();
-  for (const std::size_t per_block : {1, 2, 100}) {
+  for (const std::size_t per_block : {1U, 2U, 100U}) {
     const test::Made made = test::make(entries, per_block);
-    for (const std::size_t piece : {1, 7, 64, 1'000'000}) {
+    for (const std::size_t piece : {1U, 7U, 64U, 1'000'000U}) {
       const test::Read read = test::read(made.file, {}, piece);
       EXPECT_EQ(read.problem, std::nullopt);
       EXPECT_EQ(read.metadata, test::metadata());

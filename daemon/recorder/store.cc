@@ -256,7 +256,7 @@ void Store::tidy() {
   struct Found {
     std::string day;
     std::string session;
-    std::int64_t changed = 0;
+    std::int64_t changed_ns = 0;
     std::uint64_t bytes = 0;
     bool kept = false;
   };
@@ -280,17 +280,22 @@ void Store::tidy() {
       const struct statx state = state_of(folder->get(), name);
       const std::string session = name.substr(0, name.size() - kSuffix.size());
       const bool held = std::ranges::binary_search(names, session + std::string(kHoldSuffix));
-      all.push_back({day, session, state.stx_mtime.tv_sec, state.stx_blocks * 512, held});
+      all.push_back({day, session,
+                     state.stx_mtime.tv_sec * kNsPerSecond + state.stx_mtime.tv_nsec,
+                     state.stx_blocks * 512, held});
       total += all.back().bytes;
     }
   }
-  std::ranges::sort(all, {}, [](const Found& found) { return std::tie(found.day, found.changed); });
+  std::ranges::sort(all, {},
+                    [](const Found& found) { return std::tie(found.day, found.changed_ns); });
   const std::uint64_t seconds = retention_seconds_;
   const std::uint64_t bytes_max = retention_bytes_;
   const auto now = static_cast<std::int64_t>(wall_now());
   std::uint64_t num_removed = 0;
   for (const Found& found : all) {
-    const bool old = seconds != 0 && found.changed + static_cast<std::int64_t>(seconds) < now;
+    const bool old = seconds != 0 && found.changed_ns / kNsPerSecond +
+                                             static_cast<std::int64_t>(seconds) <
+                                         now;
     const bool much = bytes_max != 0 && total > bytes_max;
     if ((!old && !much) || found.kept || ending_ || !recording::is_session_id(found.session)) {
       continue;

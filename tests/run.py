@@ -136,7 +136,7 @@ class Runner:
 
     def lint(self) -> None:
         started = time.monotonic()
-        programs = [self.build / "daemon" / name for name in ("bastiond", "bastiond-resolver", "bastionctl")]
+        programs = [self.build / "daemon" / name for name in ("bastiond-resolver", "bastiond", "bastionctl", "bastiond-indexer")]
         cases = []
         for name, arguments in (("includes", [ROOT]), ("text", [ROOT]), ("linkage", programs)):
             if self.wanted(f"lint::{name}"):

@@ -336,7 +336,10 @@ def test_dash_r_ends_with_the_session(alice, echo, tmp_path):
     def refused():
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) != 0
-    process.wait_until(refused, what="the end of the forwarding")
+    try:
+        process.wait_until(refused, what="the end of the forwarding")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {process.run(['ss', '-tanp', f'( sport = :{port} or dport = :{port} )']).text}")
 
 
 def test_unix_sockets_both_ways(alice, echo_socket, sockets, tmp_path):

@@ -178,7 +178,7 @@ def test_the_demo_from_its_targets_to_its_last_word(tmp_path):
     assert re.search(r"^\[3/5\] two targets +web1 127\.0\.0\.1:\d+ · db1 127\.0\.0\.1:\d+ ", said, re.M), said
     assert re.search(r"^\[4/5\] bastion +127\.0\.0\.1:\d+ · 2 workers · policy ", said, re.M), said
     assert re.search(rf'^\[5/5\] one session +alice → {LOGIN}@web1: `uname -sn` → "Linux .*", exit 0, ', said, re.M), said
-    assert re.search(r'^ +decided by rule "developers-on-web", session \w{4}$', said, re.M), said
+    assert re.search(r'^ +decided by rule "developers-on-web", recorded as \w{4}$', said, re.M), said
     assert said.endswith("demo: all well\n"), said
     # It is the service that an administrator would run: its files are good as they lie there.
     run([process.BUILD / "daemon/bastiond", "--check", "--config", folder / "bastiond.yaml"]).ok()

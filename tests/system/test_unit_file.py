@@ -68,7 +68,7 @@ def test_the_samples_are_good_with_the_keys_that_the_documents_make(installed, t
     samples = only(installed, "samples/bastiond.yaml").parent
     for sample in samples.iterdir():
         shutil.copyfile(sample, tmp_path / sample.name)
-    for name in ("ssh_host_ed25519_key", "user_ca"):
+    for name in ("ssh_host_ed25519_key", "user_ca", "audit_key"):
         process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name]).ok()
     process.run([only(installed, "sbin/bastiond"), "--check", "--config", tmp_path / "bastiond.yaml"]).ok()
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/limits.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -88,6 +89,10 @@ void place_descriptors(const ChildSpec& spec, int program, int& program_copy) {
 }
 
 void become(const Identity& identity) {
+  // The kernel counts the rings of all processes of a uid against what they may lock; the unit says
+  // the same by LimitMEMLOCK. Where it may not be raised, what there is has to do.
+  const rlimit all{RLIM_INFINITY, RLIM_INFINITY};
+  (void)setrlimit(RLIMIT_MEMLOCK, &all);
   if (setgroups(0, nullptr) != 0 || setresgid(identity.gid, identity.gid, identity.gid) != 0 ||
       setresuid(identity.uid, identity.uid, identity.uid) != 0) {
     child_failed("giving up privileges");

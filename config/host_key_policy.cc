@@ -105,7 +105,7 @@ HostKeyVerdict verify_plain(ByteView key, const Records& records, std::string_vi
         HostKeyStatus::kRevoked, after_host(target, "is revoked (" + named_key(key) + ")."), {}};
   }
   if (records.is_known(key)) {
-    return {HostKeyStatus::kOk, {}, {}};
+    return {.status = HostKeyStatus::kOk, .text = {}, .cure = {}};
   }
   const std::string cure = "if it is right: host_keys: [\"" + std::string(key_blob_type(key)) +
                            " " + crypto::base64_encode(key) +
@@ -172,7 +172,7 @@ HostKeyVerdict HostKeyPolicy::verify(ByteView blob, std::string_view target,
   if (const auto problem = certificate_problem(*certificate, names, now); !problem.empty()) {
     return {HostKeyStatus::kBadCertificate, after_host(target, problem), {}};
   }
-  return {HostKeyStatus::kOk, {}, {}};
+  return {.status = HostKeyStatus::kOk, .text = {}, .cure = {}, .by_ca = true};
 }
 
 std::vector<std::string> HostKeyPolicy::algorithms(std::span<const std::string> preference,

@@ -43,6 +43,7 @@ struct HostKeyVerdict {
   HostKeyStatus status = HostKeyStatus::kUnknown;
   std::string text;
   std::string cure;
+  bool by_ca = false;  // ok, for the sake of a certificate
   bool ok() const { return status == HostKeyStatus::kOk; }
 };
 

@@ -130,6 +130,40 @@ void print_limits(Printer& out, const ServiceLimits& limits) {
   out.pair(1, "shutdown", duration_text(limits.shutdown_ms));
 }
 
+void print_audit(Printer& out, const ServiceConfig& service) {
+  out.pair_if(0, "audit_key", scalar(service.audit_key));
+  const AuditConfig& audit = service.audit;
+  if (audit.file.empty()) {
+    return;
+  }
+  const auto policy = [](bool drops) { return drops ? "drop" : "stop"; };
+  out.line(0, "audit:");
+  out.pair(1, "file", scalar(audit.file));
+  out.pair(1, "on_failure", policy(audit.drops));
+  if (audit.rotate_bytes != 0 || audit.rotate_age_ms != 0) {
+    out.line(1, "rotate:");
+    if (audit.rotate_bytes != 0) {
+      out.pair(2, "size", size_text(audit.rotate_bytes));
+    }
+    if (audit.rotate_age_ms != 0) {
+      out.pair(2, "age", duration_text(audit.rotate_age_ms));
+    }
+  }
+  for (const AuditSinkConfig& sink : audit.sinks) {
+    const bool journald = sink.kind == AuditSinkConfig::Kind::kJournald;
+    out.line(1, journald ? "journald:" : "syslog:");
+    if (journald) {
+      out.pair(2, "socket", scalar(sink.path));
+    } else if (sink.kind == AuditSinkConfig::Kind::kUnix) {
+      out.pair(2, "unix", scalar(sink.path));
+    } else if (sink.endpoint) {
+      out.pair(2, sink.kind == AuditSinkConfig::Kind::kUdp ? "udp" : "tcp",
+               scalar(sink.endpoint->text()));
+    }
+    out.pair(2, "on_failure", policy(sink.drops));
+  }
+}
+
 void print_service(Printer& out, const ServiceConfig& service) {
   constexpr std::array<std::string_view, 4> kLevels = {"error", "warning", "info", "debug"};
   out.line(0, "# " + service.path);
@@ -155,10 +189,10 @@ void print_service(Printer& out, const ServiceConfig& service) {
   out.pair(1, "socket", scalar(service.control.socket));
   out.pair(1, "admin_group", scalar(service.control.admin_group));
   out.pair(1, "viewer_group", scalar(service.control.viewer_group));
+  print_audit(out, service);
   if (service.recording.enabled) {
     const RecordingConfig& recording = service.recording;
     out.pair(0, "state_dir", scalar(service.state_dir));
-    out.pair_if(0, "audit_key", scalar(service.audit_key));
     out.line(0, "recording:");
     out.pair(1, "recipients", texts(recording.recipients));
     out.pair(1, "reserve", size_text(recording.reserve_bytes));

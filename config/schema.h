@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,22 @@ struct RecordingConfig {
   friend bool operator==(const RecordingConfig&, const RecordingConfig&) = default;
 };
 
+/// AuditSinkConfig is one receiver of the audit log beside its file.
+struct AuditSinkConfig {
+  enum class Kind : std::uint8_t { kJournald, kUnix, kUdp, kTcp };
+  Kind kind = Kind::kJournald;
+  std::string path;                  // kJournald, kUnix: its socket
+  std::optional<Endpoint> endpoint;  // kUdp, kTcp
+  bool drops = true;                 // what it does not take is dropped; else it stops the service
+  friend bool operator==(const AuditSinkConfig&, const AuditSinkConfig&) = default;
+};
+
 struct AuditConfig {
-  std::string file;  // empty: none
-  bool journald = false;
+  std::string file;  // empty: there is no audit log
+  bool drops = false;
+  std::uint64_t rotate_bytes = 0;   // 0: not by size
+  std::int64_t rotate_age_ms = 0;   // 0: not by age
+  std::vector<AuditSinkConfig> sinks;
   friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
 };
 

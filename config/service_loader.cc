@@ -362,6 +362,105 @@ void read_recording(Fields& fields, ServiceConfig& out) {
   recording.finish();
 }
 
+void read_on_failure(Fields& fields, bool& out_drops) {
+  const YamlNode* node = fields.get("on_failure");
+  if (node != nullptr && !is_word(node, "stop") && !is_word(node, "drop")) {
+    fields.file().expected(*node, fields.label("on_failure"), "stop or drop");
+  } else if (node != nullptr) {
+    out_drops = is_word(node, "drop");
+  }
+}
+
+/// read_journald takes true, false, or a map with on_failure.
+void read_journald(Fields& audit, AuditConfig& out) {
+  const YamlNode* node = audit.get("journald");
+  if (node == nullptr) {
+    return;
+  }
+  AuditSinkConfig sink;
+  sink.kind = AuditSinkConfig::Kind::kJournald;
+  sink.path = "/run/systemd/journal/socket";
+  if (node->is_map()) {
+    Fields fields(audit.file(), *node, audit.label("journald"));
+    fields.text("socket", sink.path);
+    read_on_failure(fields, sink.drops);
+    fields.finish();
+  } else if (!boolean_of(audit.file(), *node, audit.label("journald")).value_or(false)) {
+    return;
+  }
+  out.sinks.push_back(std::move(sink));
+}
+
+void read_syslog(Fields& audit, AuditConfig& out) {
+  const YamlNode* node = audit.get("syslog");
+  if (node == nullptr) {
+    return;
+  }
+  FileContext& file = audit.file();
+  Fields fields(file, *node, audit.label("syslog"));
+  AuditSinkConfig sink;
+  int places = 0;
+  const auto place = [&](std::string_view key, AuditSinkConfig::Kind kind) -> const YamlNode* {
+    const YamlNode* at = fields.get(key);
+    if (at != nullptr) {
+      sink.kind = kind;
+      ++places;
+    }
+    return at;
+  };
+  if (const YamlNode* at = place("unix", AuditSinkConfig::Kind::kUnix); at != nullptr) {
+    fields.text("unix", sink.path);
+    sink.path = resolve_path(file.path, sink.path);
+    if (sink.path.size() > kSocketPathBytesMax) {
+      file.error(*at, fields.label("unix") + ": a socket's path has at most " +
+                          std::to_string(kSocketPathBytesMax) + " bytes");
+    }
+  }
+  for (const auto& [key, kind] : {std::pair("udp", AuditSinkConfig::Kind::kUdp),
+                                  std::pair("tcp", AuditSinkConfig::Kind::kTcp)}) {
+    if (const YamlNode* at = place(key, kind); at != nullptr) {
+      sink.endpoint = read_endpoint(file, *at, fields.label(key));
+      if (sink.endpoint && sink.endpoint->port == 0) {
+        file.expected(*at, fields.label(key), "an address with a port that is not 0");
+      }
+    }
+  }
+  read_on_failure(fields, sink.drops);
+  fields.finish();
+  if (places != 1 && node->is_map()) {
+    file.expected(*node, audit.label("syslog"),
+                  "one of unix (a socket), udp and tcp (an address with a port)");
+    return;
+  }
+  out.sinks.push_back(std::move(sink));
+}
+
+void read_audit(Fields& fields, AuditConfig& out) {
+  const YamlNode* node = fields.get("audit");
+  if (node == nullptr) {
+    return;
+  }
+  FileContext& file = fields.file();
+  Fields audit(file, *node, "audit");
+  if (audit.require("file", "the file of the audit log, in which its chain is kept") != nullptr) {
+    audit.text("file", out.file);
+    out.file = resolve_path(file.path, out.file);
+    if (out.file.ends_with('/')) {
+      file.expected(*audit.get("file"), audit.label("file"), "a file's name");
+    }
+  }
+  read_on_failure(audit, out.drops);
+  if (const YamlNode* rotate = audit.get("rotate"); rotate != nullptr) {
+    Fields rotation(file, *rotate, audit.label("rotate"));
+    rotation.size("size", out.rotate_bytes, 64 * 1024, std::uint64_t{1} << 40);
+    rotation.duration("age", out.rotate_age_ms, 60 * kSecondMs, 366 * kDayMs);
+    rotation.finish();
+  }
+  read_journald(audit, out);
+  read_syslog(audit, out);
+  audit.finish();
+}
+
 /// read_idle reads the keys whose features this version does not have: checked, so that the file
 /// stays good, and warned of, so that nobody relies on them.
 void read_idle(Fields& fields, ServiceConfig& out) {
@@ -369,13 +468,6 @@ void read_idle(Fields& fields, ServiceConfig& out) {
   const auto warn = [&](std::string_view key, const YamlNode& node) {
     file.warning(node, "\"" + std::string(key) + "\" has no effect in this version");
   };
-  if (const YamlNode* node = fields.get("audit"); node != nullptr) {
-    Fields audit(file, *node, "audit");
-    audit.text("file", out.audit.file);
-    audit.boolean("journald", out.audit.journald);
-    audit.finish();
-    warn("audit", *node);
-  }
   if (const YamlNode* node = fields.get("metrics"); node != nullptr) {
     Fields metrics(file, *node, "metrics");
     if (const YamlNode* listen = metrics.get("listen"); listen != nullptr) {
@@ -451,6 +543,7 @@ void load_service(FileContext& file, const FileSource& files, const YamlNode& ro
   read_log_level(fields, out.log_level);
   read_recording(fields, out);
   read_audit_key(fields, files, out, keys);
+  read_audit(fields, out.audit);
   read_idle(fields, out);
   fields.finish();
 }

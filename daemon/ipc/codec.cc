@@ -66,6 +66,9 @@ std::string_view type_name(Type type) {
     case Type::kRecordingSealed: return "RecordingSealed";
     case Type::kSignHead: return "SignHead";
     case Type::kRecorderState: return "RecorderState";
+    case Type::kReloadRefused: return "ReloadRefused";
+    case Type::kAuditState: return "AuditState";
+    case Type::kAuditNote: return "AuditNote";
   }
   return {};
 }

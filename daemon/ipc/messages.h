@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/secret.h"
+#include "daemon/audit/event.h"
 #include "daemon/log.h"
 #include "proto/permissions.h"
 
@@ -43,6 +44,7 @@ enum class Type : std::uint8_t {
   kPeerGone = 12,
   kControlRequest = 13,
   kShutdown = 14,        // also warden → worker
+  kReloadRefused = 15,
   // warden → supervisor
   kConfigurationResult = 20,
   kControlReply = 21,
@@ -83,6 +85,7 @@ enum class Type : std::uint8_t {
   kSessionStats = 76,
   kSessionEnded = 77,
   kWorkerStats = 78,
+  kAuditNote = 79,
   // warden → resolver, resolver → warden
   kResolve = 80,
   kResolved = 81,
@@ -107,6 +110,7 @@ enum class Type : std::uint8_t {
   kRecordingSealed = 112,
   kSignHead = 113,
   kRecorderState = 114,
+  kAuditState = 115,
 };
 
 /// Header goes before every message. `request` is chosen by the asking side and comes back in the
@@ -162,6 +166,13 @@ struct ConfigurationResult {
   bool ok = false;
   std::string text;  // errors, one a line; or a summary
   void fields(auto& f) { f(ok); f(text); }
+};
+/// ReloadRefused: files that cannot be loaded, for the audit log.
+struct ReloadRefused {
+  static constexpr Type kType = Type::kReloadRefused;
+  std::string by;
+  std::string why;  // the first error
+  void fields(auto& f) { f(by); f(why); }
 };
 struct AddPeer {  // + socket
   static constexpr Type kType = Type::kAddPeer;
@@ -364,11 +375,12 @@ struct Adopt {  // + the user's socket
   std::uint32_t record_slot = 0;
   proto::RecordPlan record;
   bool notice = false;    // terminals are told
+  bool audited = false;   // AuditNotes are wanted
   SecretBytes state;
   SecretBytes input;
   void fields(auto& f) {
     f(mode); f(short_id); f(user); f(target); f(login); f(refusal); f(permissions); f(recorded);
-    f(record_slot); f(record); f(notice); f(state); f(input);
+    f(record_slot); f(record); f(notice); f(audited); f(state); f(input);
   }
 };
 struct TargetConnected {  // + the target's socket
@@ -457,6 +469,13 @@ struct SessionEvent {
   std::string text;  // our own words; a peer's bytes in it are escaped already
   void fields(auto& f) { f(warning); f(text); }
 };
+/// AuditNote (one-way): something happened in a session that belongs into the audit log. Only what
+/// audit/schema.h lets a worker say, and without who and where: the warden adds those.
+struct AuditNote {
+  static constexpr Type kType = Type::kAuditNote;
+  audit::Event event;
+  void fields(auto& f) { f(event); }
+};
 /// SessionStats (one-way, at most one a second and only when something changed).
 struct SessionStats {
   static constexpr Type kType = Type::kSessionStats;
@@ -487,6 +506,26 @@ struct SessionEnded {
 
 // --- recorder -----------------------------------------------------------------------------------
 
+/// AuditSink: one that gets the audit log's lines beside its file.
+struct AuditSink {
+  audit::SinkKind kind{};
+  std::string path;           // of a socket; empty: an address
+  std::string endpoint;       // "10.0.0.5:601"
+  bool drops = false;         // instead of stopping the service
+  void fields(auto& f) { f(kind); f(path); f(endpoint); f(drops); }
+};
+/// AuditSettings: the audit log. The folder, the file and the sinks count at the start only.
+struct AuditSettings {
+  std::string folder;         // empty: no audit log
+  std::string file;           // its name there
+  bool drops = false;
+  std::uint64_t rotate_bytes = 0, rotate_seconds = 0;
+  std::string host;           // as syslog names us
+  std::vector<AuditSink> sinks;
+  void fields(auto& f) {
+    f(folder); f(file); f(drops); f(rotate_bytes); f(rotate_seconds); f(host); f(sinks);
+  }
+};
 /// RecorderSettings: where and how it records. The first one comes before everything else and
 /// decides the folders; a later one (after a reload) the rest.
 struct RecorderSettings {  // + the folder of recordings, O_PATH
@@ -497,9 +536,10 @@ struct RecorderSettings {  // + the folder of recordings, O_PATH
   std::uint64_t retention_seconds = 0, retention_bytes = 0;  // 0: no limit
   std::uint64_t reserve_bytes = 0;
   LogLevel log_level = LogLevel::kInfo;
+  AuditSettings audit;
   void fields(auto& f) {
     f(recording); f(folder); f(recipients); f(retention_seconds); f(retention_bytes);
-    f(reserve_bytes); f(log_level);
+    f(reserve_bytes); f(log_level); f(audit);
   }
 };
 /// RecorderTable: the memory in which a recorder leaves its open recordings to its successor.
@@ -614,11 +654,24 @@ struct RecorderState {
     f(can_record); f(why); f(recordings_bytes); f(disk_bytes); f(free_bytes); f(open);
   }
 };
-/// AuditEvent (one-way): one event for the audit log, of the warden's own knowledge.
+/// AuditEvent: one event for the audit log. The warden numbers them from 1; `again` says that the
+/// recorder before this one got it, too, and may have written it. AuditState answers.
 struct AuditEvent {
   static constexpr Type kType = Type::kAuditEvent;
-  Bytes event;
-  void fields(auto& f) { f(event); }
+  std::uint64_t number = 0;
+  bool again = false;
+  audit::Event event;
+  void fields(auto& f) { f(number); f(again); f(event); }
+};
+/// AuditState: what the log has accepted, and whether it takes more; after each batch of events and
+/// when it changes.
+struct AuditState {
+  static constexpr Type kType = Type::kAuditState;
+  std::uint64_t accepted = 0;  // all events up to this number are in the file
+  bool failing = false;
+  std::string why;
+  bool settled = true;  // the last line is signed, or there is no key
+  void fields(auto& f) { f(accepted); f(failing); f(why); f(settled); }
 };
 
 // --- resolver -----------------------------------------------------------------------------------

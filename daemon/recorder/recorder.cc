@@ -62,6 +62,9 @@ bool Recorder::start() {
     }
     context_.extras.folders.push_back(store_->fd());
   }
+  if (!open_audit_folder()) {
+    return false;
+  }
   if (const Status sealed = seal(context_, nullptr); !sealed) {
     context_.log.error("the recorder cannot enter its sandbox",
                        {{"error", describe(sealed.error())}});
@@ -70,6 +73,7 @@ bool Recorder::start() {
   if (store_ != nullptr) {
     make_recordings();
   }
+  make_audit();
   return true;
 }
 
@@ -148,11 +152,17 @@ void Recorder::loop() {
     for (const auto& ring : rings_) {
       fds.push_back({ring->bell.get(), POLLIN, 0});
     }
+    const std::size_t num_rung = fds.size();
+    if (audit_ != nullptr) {
+      for (const audit::SocketSink& sink : audit_->sinks()) {
+        fds.push_back({sink.wants_writable() ? sink.fd() : -1, POLLOUT, 0});
+      }
+    }
     if (poll(fds.data(), fds.size(), wait_ms(mono_now())) < 0 && errno != EINTR) {
       return;
     }
     bool rung = false;
-    for (std::size_t i = 2; i < fds.size(); ++i) {
+    for (std::size_t i = 2; i < num_rung; ++i) {
       if (fds[i].revents != 0) {
         std::uint64_t count = 0;
         rung = read(fds[i].fd, &count, sizeof count) > 0 || rung;
@@ -162,6 +172,7 @@ void Recorder::loop() {
     if (!read_supervisor() || (!warden_gone_ && !read_warden())) {
       return;
     }
+    audit_turn();
     const MonoTime now = mono_now();
     drain_what_is_due(now, rung || (recordings_ != nullptr && recordings_->urgent()));
     if (recordings_ != nullptr) {
@@ -286,13 +297,24 @@ bool Recorder::on_warden_message(ipc::Received& received) {
       return true;
     case ipc::Type::kHeadSigned: {
       const auto message = ipc::decode<ipc::HeadSigned>(received.body);
+      if (message && received.header.request == kAuditRequest) {
+        on_audit_signature(*message);
+        return true;
+      }
       if (message && recordings_ != nullptr) {
         recordings_->signed_head(received.header.request, *message);
       }
       return message.has_value();
     }
-    case ipc::Type::kAuditEvent: return ipc::decode<ipc::AuditEvent>(received.body).has_value();
-    default: return false;
+    case ipc::Type::kAuditEvent: {
+      const auto message = ipc::decode<ipc::AuditEvent>(received.body);
+      if (message) {
+        on_audit_event(*message);
+      }
+      return message.has_value();
+    }
+    default:
+      return false;
   }
 }
 
@@ -422,6 +444,9 @@ void Recorder::finish() {
   drain_what_is_due(mono_now(), true);
   if (recordings_ != nullptr) {
     recordings_->end_all("the bastion ended");
+  }
+  if (audit_ != nullptr) {
+    audit_->finish();
   }
 }
 

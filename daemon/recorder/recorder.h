@@ -1,8 +1,10 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <vector>
 
+#include "daemon/audit/log.h"
 #include "daemon/ipc/channel.h"
 #include "daemon/process.h"
 #include "daemon/record_ring/record_ring.h"
@@ -26,7 +28,7 @@ struct Ring {
 /// Recorder is the event loop of the recorder's process: its two channels, the workers' rings and
 /// its clock. It is told what to do by the supervisor and the warden, believes nothing of a ring,
 /// and is the only process that has files.
-class Recorder {
+class Recorder final : public audit::LogOwner {
  public:
   explicit Recorder(ProcessContext& context);
   /// run returns the exit status, when the supervisor is gone and all that was accepted is written.
@@ -51,6 +53,21 @@ class Recorder {
   void open_recording(const ipc::OpenRecording& message);
   void tell_state(MonoTime now);
   void finish();
+
+  // audit.cc: the audit log.
+  bool open_audit_folder();
+  void make_audit();
+  void on_audit_event(const ipc::AuditEvent& message);
+  void on_audit_signature(const ipc::HeadSigned& message);
+  void audit_turn();
+  /// The number of its questions to the warden; recordings count up from 1.
+  static constexpr std::uint32_t kAuditRequest = UINT32_MAX;
+  void tell_audit_state();
+  void sign(const audit::Head& head) override;
+  std::vector<std::string> open_recordings() override;
+  MonoTime now() override { return mono_now(); }
+  std::uint64_t now_us() override;
+
   template <typename Message>
   void tell_supervisor(const Message& message) {
     supervisor_gone_ = !supervisor_.send({}, message).has_value() || supervisor_gone_;
@@ -70,6 +87,14 @@ class Recorder {
   std::unique_ptr<Recordings> recordings_;
   ipc::RecorderState told_;  // what the warden last heard
   MonoTime told_at_{};
+  UniqueFd audit_folder_;
+  std::unique_ptr<audit::Log> audit_;    // none where there is no audit log
+  std::uint64_t audit_taken_ = 0;        // the number of the warden's last event
+  std::uint64_t audit_added_ = 0;        // events given to the log, …
+  std::deque<std::pair<std::uint64_t, std::uint64_t>> audit_numbers_;  // … and their numbers
+  ipc::AuditState audit_told_;
+  bool audit_answer_due_ = false;
+  bool stopping_ = false;                // the service stops: each line is signed at once
   std::vector<std::unique_ptr<Ring>> rings_;
   MonoTime busy_until_{};  // frames came lately: look often
   bool complete_ = false;  // the supervisor has told all rings

@@ -1,5 +1,7 @@
 #include "daemon/recorder/recordings.h"
 
+#include "daemon/audit/chain.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -668,6 +670,16 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   log_.info("a recording is sealed that the end of the bastion interrupted",
             {{"session", mark.session}});
   attend(adopt(std::move(recording)));
+}
+
+std::vector<std::string> Recordings::heads() const {
+  std::vector<std::string> out;
+  out.reserve(by_session_.size());
+  for (const auto& [session, recording] : by_session_) {
+    const recording::Head& head = table_.progress(recording->entry).writer.head;
+    out.push_back(session + " " + std::to_string(head.seq) + " " + audit::hex_of(head.hash));
+  }
+  return out;
 }
 
 }  // namespace bastion::daemon::recorder

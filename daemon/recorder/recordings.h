@@ -68,6 +68,8 @@ class Recordings {
   /// end_all seals everything as interrupted; there is nobody left to sign it.
   void end_all(std::string_view reason);
 
+  /// heads gives "SESSION BLOCK HASH" of each that is open, for the audit log.
+  std::vector<std::string> heads() const;
   std::size_t size() const { return by_session_.size(); }
   /// urgent: something waits for a ring to be emptied, or for the disk.
   bool urgent() const { return !attention_.empty(); }

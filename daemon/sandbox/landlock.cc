@@ -134,6 +134,12 @@ Result<int> enter_landlock(ipc::Role role, const Extras& extras) {
       }
     }
   }
+  if (abi >= 4 && extras.tcp_port != 0) {
+    const NetPort log_host{kNetConnect, extras.tcp_port};
+    if (syscall(SYS_landlock_add_rule, fd.get(), kRuleNetPort, &log_host, 0) != 0) {
+      return fail(ErrorCode::kIo, "cannot add a Landlock rule", errno);
+    }
+  }
   for (const int folder : extras.folders) {
     BASTION_TRY(allow_keeping(fd.get(), folder, ruleset.handled_access_fs));
   }

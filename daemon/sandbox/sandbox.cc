@@ -52,7 +52,7 @@ Result<State> enter(ipc::Role role, const Extras& extras) {
   if (!abi) {
     return std::unexpected(abi.error());
   }
-  BASTION_TRY(enter_seccomp(role));
+  BASTION_TRY(enter_seccomp(role, extras));
   return State{*abi};
 }
 

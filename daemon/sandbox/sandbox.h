@@ -25,6 +25,8 @@ struct State {
 
 /// Extras is what one process needs beyond its role's rules.
 struct Extras {
+  bool sockets = false;          // the recorder sends its log to others
+  std::uint16_t tcp_port = 0;    // … and connects to this port only; 0: to none
   std::vector<int> folders{};  // open; the recorder may make, write, read and remove below them
 };
 
@@ -34,7 +36,7 @@ Result<State> enter(ipc::Role role, const Extras& extras = {});
 
 /// enter_landlock, enter_seccomp: the parts, for enter.
 Result<int> enter_landlock(ipc::Role role, const Extras& extras);
-Status enter_seccomp(ipc::Role role);
+Status enter_seccomp(ipc::Role role, const Extras& extras = {});
 
 /// landlock_abi is the version that this kernel has; 0: none.
 int landlock_abi();

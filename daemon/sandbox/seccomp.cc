@@ -53,7 +53,7 @@ constexpr const char* kFiles[] = {
 
 /// What of kFiles the recorder calls: below its folders only, by Landlock and RESOLVE_BENEATH.
 constexpr std::string_view kRecorderFiles[] = {"openat2", "unlinkat", "mkdirat", "getdents64",
-                                               "statx"};
+                                               "statx",   "renameat2"};
 
 /// What every role may call freely.
 constexpr const char* kCommon[] = {
@@ -231,8 +231,10 @@ void add_warden_rules(Filter& filter) {
   allow_threads(filter, true);
 }
 
-/// The recorder keeps files, and maps rings that it is given. Its thread syncs them.
-void add_recorder_rules(Filter& filter) {
+/// The recorder keeps files, and maps rings that it is given. Its threads sync them. Where the audit
+/// log goes to others as well, it makes sockets to them: to files, by UDP, and by TCP to the one port
+/// that Landlock lets it connect to.
+void add_recorder_rules(Filter& filter, const Extras& extras) {
   for (const int fd : {kSupervisorFd, kWardenFd}) {
     filter.allow("sendmsg", {low_is(0, fd), low_is(2, kSendFlags)});
     filter.allow("recvmmsg", {low_is(0, fd), low_is(3, kReceiveFlags)});
@@ -249,8 +251,24 @@ void add_recorder_rules(Filter& filter) {
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS}) {
     filter.allow("fcntl", {low_is(1, command)});
   }
-  filter.kill("socket");
-  filter.kill_all(kDeadlyNetwork);
+  if (!extras.sockets) {
+    filter.kill("socket");
+    filter.kill_all(kDeadlyNetwork);
+  } else {
+    for (const int domain : {AF_UNIX, AF_INET, AF_INET6}) {
+      filter.allow("socket", {low_is(0, domain)});
+    }
+    filter.allow("connect");
+    filter.allow("sendto", {low_is(3, MSG_DONTWAIT | MSG_NOSIGNAL), {4, SCMP_CMP_EQ, 0, 0}});
+    filter.allow("sendmsg", {low_is(2, MSG_DONTWAIT | MSG_NOSIGNAL)});
+    filter.allow("memfd_create");
+    filter.allow("fcntl", {low_is(1, F_ADD_SEALS)});
+    for (const char* name : kDeadlyNetwork) {
+      if (std::string_view(name) != "connect" && std::string_view(name) != "sendto") {
+        filter.kill(name);
+      }
+    }
+  }
   allow_threads(filter, true);
 }
 
@@ -279,7 +297,7 @@ void add_resolver_rules(Filter& filter) {
 
 }  // namespace
 
-Status enter_seccomp(Role role) {
+Status enter_seccomp(Role role, const Extras& extras) {
   Filter filter;
   filter.kill_all(kDeadly);
   filter.allow_all(kCommon);
@@ -319,7 +337,7 @@ Status enter_seccomp(Role role) {
       add_resolver_rules(filter);
       break;
     case Role::kRecorder:
-      add_recorder_rules(filter);
+      add_recorder_rules(filter, extras);
       break;
     case Role::kSupervisor:
       return {};

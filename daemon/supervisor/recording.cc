@@ -11,6 +11,7 @@
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recorder/table.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/warden/settings.h"
 
 /// What the supervisor does for the recorder: it keeps the memory that must outlive a worker and a
 /// recorder, and hands it to their successors.
@@ -29,27 +30,21 @@ Child* Supervisor::recorder() {
 /// prepare_recording makes what a recorder needs and may not make itself: its folder, where it is
 /// not there, and the memory of its table.
 bool Supervisor::prepare_recording() {
+  if (!prepare_audit()) {
+    return false;
+  }
   if (!service_.recording.enabled) {
     return true;
   }
   recordings_folder_ = service_.state_dir + "/recordings";
   const bool made = (mkdir(service_.state_dir.c_str(), 0711) == 0 || errno == EEXIST) &&
                     (mkdir(recordings_folder_.c_str(), 0700) == 0 || errno == EEXIST);
-  struct stat found{};
-  if (!made || stat(recordings_folder_.c_str(), &found) != 0) {
+  if (!made) {
     log_.error(errno_text("cannot make the folder for recordings, " + recordings_folder_));
     return false;
   }
-  if (identities_.change) {
-    const Identity& owner = identities_.roles.at(ipc::Role::kRecorder);
-    if (found.st_uid != owner.uid && chown(recordings_folder_.c_str(), owner.uid, owner.gid) != 0) {
-      rmdir(recordings_folder_.c_str());  // where it is new, whoever makes it next may do it right
-      log_.error("the folder for recordings, " + recordings_folder_ + ", belongs to uid " +
-                 std::to_string(found.st_uid) + " instead of " + std::to_string(owner.uid) +
-                 ", the recorder's; make it right with: systemd-tmpfiles --create bastiond.conf, "
-                 "or chown");
-      return false;
-    }
+  if (!give_to_recorder(recordings_folder_, "the folder for recordings")) {
+    return false;
   }
   // The recorder need not be able to reach it by its path.
   recordings_fd_.reset(::open(recordings_folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -63,6 +58,40 @@ bool Supervisor::prepare_recording() {
     return false;
   }
   recorder_table_ = std::move(*table);
+  return true;
+}
+
+/// prepare_audit makes the folder of the audit log, where it is not there.
+bool Supervisor::prepare_audit() {
+  const std::string& file = service_.audit.file;
+  if (file.empty()) {
+    return true;
+  }
+  const std::string folder = file.substr(0, std::max<std::size_t>(file.rfind('/'), 1));
+  if (mkdir(folder.c_str(), 0750) != 0 && errno != EEXIST) {
+    log_.error(errno_text("cannot make the folder of the audit log, " + folder));
+    return false;
+  }
+  return give_to_recorder(folder, "the folder of the audit log");
+}
+
+/// give_to_recorder makes the recorder the owner of a folder.
+bool Supervisor::give_to_recorder(const std::string& path, const std::string& what) {
+  struct stat found {};
+  if (stat(path.c_str(), &found) != 0) {
+    log_.error(errno_text(what + ", " + path + ", is not there"));
+    return false;
+  }
+  if (!identities_.change) {
+    return true;
+  }
+  const Identity& owner = identities_.roles.at(ipc::Role::kRecorder);
+  if (found.st_uid != owner.uid && chown(path.c_str(), owner.uid, owner.gid) != 0) {
+    log_.error(what + ", " + path + ", belongs to uid " + std::to_string(found.st_uid) +
+               " instead of " + std::to_string(owner.uid) +
+               ", the recorder's; make it right with: systemd-tmpfiles --create bastiond.conf, or chown");
+    return false;
+  }
   return true;
 }
 
@@ -135,6 +164,20 @@ void Supervisor::send_recorder_settings() {
   settings.retention_bytes = service_.recording.retention_bytes;
   settings.reserve_bytes = service_.recording.reserve_bytes;
   settings.log_level = to_log_level(service_.log_level);
+  const config::AuditConfig& audit = service_.audit;
+  if (!audit.file.empty()) {
+    const std::size_t slash = audit.file.rfind('/');
+    settings.audit.folder = audit.file.substr(0, std::max<std::size_t>(slash, 1));
+    settings.audit.file = audit.file.substr(slash + 1);
+    settings.audit.drops = audit.drops;
+    settings.audit.rotate_bytes = audit.rotate_bytes;
+    settings.audit.rotate_seconds = static_cast<std::uint64_t>(audit.rotate_age_ms / 1000);
+    settings.audit.host = bastion_name_of(service_);
+    for (const config::AuditSinkConfig& sink : audit.sinks) {
+      settings.audit.sinks.push_back({static_cast<audit::SinkKind>(sink.kind), sink.path,
+                                      sink.endpoint ? sink.endpoint->text() : "", sink.drops});
+    }
+  }
   const int folder = recordings_fd_.get();
   send_to(*to, {}, settings, folder < 0 ? std::span<const int>() : std::span(&folder, 1));
 }

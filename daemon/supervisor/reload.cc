@@ -50,6 +50,9 @@ void Supervisor::reload(std::string by, std::uint64_t client) {
   if (!files) {
     log_.error("the configuration was not reloaded; the running policy is not touched",
                {{"by", by}, {"errors", problems.errors.size()}});
+    if (warden().channel) {
+      send_to(warden(), {}, ipc::ReloadRefused{by, text.substr(0, text.find('\n'))});
+    }
     notifier_.ready("ready; the last reload was refused");
     if (client != 0) {
       text += "The running policy is not touched.";
@@ -78,6 +81,7 @@ void Supervisor::warn_of_what_needs_a_restart(const config::ServiceConfig& next)
   warn(next.control != service_.control, "control");
   warn(next.recording.enabled != service_.recording.enabled, "recording");
   warn(next.state_dir != service_.state_dir, "state_dir");
+  warn(next.audit != service_.audit, "audit");
 }
 
 void Supervisor::on_configuration_result(const ipc::Header& header,

@@ -196,7 +196,7 @@ void Supervisor::make_children() {
   };
   add(ipc::Role::kWarden, 1);
   add(ipc::Role::kResolver, 1);
-  add(ipc::Role::kRecorder, service_.recording.enabled ? 1 : 0);
+  add(ipc::Role::kRecorder, service_.recording.enabled || !service_.audit.file.empty() ? 1 : 0);
   add(ipc::Role::kGate, gates);
   add(ipc::Role::kWorker, workers);
 }

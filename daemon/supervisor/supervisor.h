@@ -103,6 +103,8 @@ class Supervisor {
 
   // recording.cc: the recorder and the rings.
   bool prepare_recording();
+  bool prepare_audit();
+  bool give_to_recorder(const std::string& path, const std::string& what);
   Status add_ring(Child& worker, ChildSpec& spec);
   void tell_ring(const RecordRing& ring);
   void retire_ring(const Child& worker);

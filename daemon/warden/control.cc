@@ -9,7 +9,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string_view mode_name(const Session& session) {
+std::string_view shown_mode(const Session& session) {
   switch (session.mode) {
     case ipc::SessionMode::kRouted:
       return "routed";
@@ -35,7 +35,7 @@ Json session_json(const Session& session, WallTime now) {
           {"recorded", session.recorded},
           {"bytes_up", session.bytes_up},
           {"bytes_down", session.bytes_down},
-          {"mode", mode_name(session)}};
+          {"mode", shown_mode(session)}};
 }
 
 /// text_at is a member that is text; "" where it is missing or of another type.
@@ -107,6 +107,12 @@ std::string Warden::control(const ipc::ControlRequest& request) {
                           {"tests", active_->policy().data().tests.size()},
                           {"summary", config::summary(active_->policy())}};
     }
+    if (audit_.enabled()) {
+      status["audit"] = {{"file", active_->service().audit.file},
+                         {"signed_seq", audit_.signed_head().seq},
+                         {"signed_hash", audit_.signed_head().hash},
+                         {"trouble", audit_trouble_}};
+    }
     return success(std::move(status));
   }
 
@@ -122,6 +128,12 @@ std::string Warden::control(const ipc::ControlRequest& request) {
 
   if (command == "end") {
     if (!request.admin) {
+      audit::Event event(audit::Name::kAdmin);
+      event.text(audit::Key::kCommand, "end")
+          .text(audit::Key::kBy, request.by)
+          .text(audit::Key::kOutcome, "refused")
+          .text(audit::Key::kSubject, text_at(json, "id"));
+      audit_.add(std::move(event));
       return failure("only administrators may end sessions");
     }
     const std::string id = text_at(json, "id");
@@ -139,10 +151,17 @@ std::string Warden::control(const ipc::ControlRequest& request) {
       return failure(found.empty() ? "no session has this id" : "several sessions begin with this");
     }
     Session& session = *sessions_.find(found.front());
+    audit::Event event = event_of(audit::Name::kAdmin, session);
+    event.text(audit::Key::kCommand, "end")
+        .text(audit::Key::kBy, request.by)
+        .text(audit::Key::kOutcome, "done")
+        .text(audit::Key::kSubject, id)
+        .text(audit::Key::kReason, reason);
+    audit_.add(std::move(event));
     const Json ended = session_json(session, now);
     io_.log(LogLevel::kWarning, "session ended by an administrator",
             {{"session", session.long_id}, {"by", request.by}, {"reason", reason}});
-    if (session.state == SessionState::kAdopted) {
+    if (session.state == SessionState::kAdopted && !session.adopt_waits) {
       std::string text = "an administrator ended this session";
       text += reason.empty() ? "." : ": " + escaped(reason, 200) + ".";
       send({ipc::Role::kWorker, session.worker}, found.front(),

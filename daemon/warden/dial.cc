@@ -185,11 +185,14 @@ void Warden::dial_done(DialIndex index, UniqueFd socket) {
   io_.log(LogLevel::kDebug, "connected",
           {{"session", session->long_id}, {"target", dial.target.name}, {"address", where}});
   if (dial.purpose == Dial::Purpose::kTunnel) {
+    audit_tunnel(audit::Name::kTunnelOpen, *session, dial, where, "");
     const ipc::Header header{.request = dial.request, .session = dial.session};
     io_.send(dial.worker, ipc::encode(header, ipc::TunnelOpened{dial.channel}),
              std::move(socket));
     return;
   }
+  audit::Event event = event_of(audit::Name::kTargetConnected, *session);
+  audit_.add(std::move(event.text(audit::Key::kAddress, where)));
   session->target_address = where;
   session->our_address = local_address(socket.get());
   session->target_socket = std::move(socket);
@@ -215,11 +218,14 @@ void Warden::tell_dial_failed(const Dial& dial) {
            {"target", dial.target.name},
            {"reason", text}});
   if (dial.purpose == Dial::Purpose::kTunnel) {
+    audit_tunnel(audit::Name::kTunnelFailed, *session, dial, "", text);
     const ipc::Header header{.request = dial.request, .session = dial.session};
     io_.send(dial.worker, ipc::encode(header, ipc::Refused{.fatal = false, .text = text, .unreachable = true}),
              UniqueFd());
     return;
   }
+  audit::Event event = event_of(audit::Name::kTargetFailed, *session);
+  audit_.add(std::move(event.text(audit::Key::kReason, text)));
   session->target_state = TargetState::kFailed;
   session->target_text = with_id(text, *session);
   pass_target(dial.session, *session);
@@ -270,7 +276,10 @@ void Warden::remove_dial(DialIndex index) {
 }
 
 MonoTime Warden::next_deadline() const {
-  MonoTime earliest = kNever;
+  MonoTime earliest = audit_trouble_.empty() ? audit_.deadline() : kNever;
+  if (shutting_down_ && !audit_is_done()) {
+    earliest = std::min(earliest, after(shut_down_at_, AuditTrail::kSilenceNs));
+  }
   for (const Dial& dial : dials_) {
     if (dial.state != Dial::State::kFree) {
       earliest = std::min({earliest, dial.deadline, dial.attempt_deadline});
@@ -280,6 +289,7 @@ MonoTime Warden::next_deadline() const {
 }
 
 void Warden::on_time() {
+  watch_audit();
   const MonoTime now = io_.now();
   for (DialIndex index = 0; index < dials_.size(); ++index) {
     Dial& dial = dials_[index];

@@ -84,6 +84,12 @@ void Warden::on_sign_first_exchange(const Caller& caller, ipc::SignFirstExchange
   if (active_ == nullptr || shutting_down_) {
     return refuse(caller, "the bastion is shutting down", true);
   }
+  if (!audit_trouble_.empty()) {
+    return refuse(caller,
+                  "the bastion cannot write its audit log and takes no sessions. Tell your "
+                  "administrators.",
+                  true);
+  }
   IpAddress peer;
   std::uint16_t peer_port = 0;
   if (!fd || !peer_endpoint(fd.get(), peer, peer_port)) {

@@ -42,6 +42,10 @@ class WardenIo {
   virtual void log(LogLevel level, std::string_view text, std::initializer_list<Field> fields) = 0;
   virtual MonoTime now() = 0;
   virtual WallTime wall_now() = 0;
+  /// wall_now_us: microseconds since the Unix epoch.
+  virtual std::uint64_t wall_now_us() {
+    return static_cast<std::uint64_t>(wall_now()) * 1'000'000;
+  }
 };
 
 }  // namespace bastion::daemon

@@ -144,6 +144,7 @@ void Warden::on_key_verify(const Caller& caller, Session& session, const ipc::Ke
              {"algorithm", message.algorithm},
              {"key", key},
              {"reason", describe(verified.error())}});
+    audit_login(session, message, admission, describe(verified.error()));
     return reply(caller, ipc::Verdict{.success = false});
   }
   session.user = admission.user;
@@ -158,7 +159,9 @@ void Warden::on_key_verify(const Caller& caller, Session& session, const ipc::Ke
   name_session(session);
   ++sessions_of_user_[session.user->name];
   ++logins_ok_;
+  audit_login(session, message, admission, "");
   decide(caller.session_id, session, message.user_name);
+  audit_session_start(session);
   io_.log(LogLevel::kInfo, "login",
           {{"session", session.long_id},
            {"user", session.user->name},
@@ -211,6 +214,7 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
   const auto refused = [&](std::string text, std::string_view reason, std::string_view rule) {
     session.mode = ipc::SessionMode::kRefused;
     session.refusal = with_id(std::move(text), session);
+    audit_decision(session, user_name, rule, session.refusal);
     io_.log(LogLevel::kInfo, "session refused",
             {{"session", session.long_id},
              {"user", session.user->name},
@@ -219,13 +223,18 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
              {"rule", rule}});
   };
   if (sessions_of_user_[session.user->name] > limits.sessions_per_user) {
+    audit::Event event = event_of(audit::Name::kLimit, session);
+    event.text(audit::Key::kLimit, "sessions_per_user")
+        .number(audit::Key::kValue, limits.sessions_per_user)
+        .text(audit::Key::kFrom, session.peer.text());
+    audit_.add(std::move(event));
     return refused("you have " + std::to_string(limits.sessions_per_user) +
                        " sessions open, which is the limit. End one and try again.",
                    "sessions_per_user", "");
   }
   if (!name->has_target()) {
     session.mode = ipc::SessionMode::kMenu;
-    return;
+    return audit_decision(session, user_name, "", "");
   }
   config::Request request = request_of(session);
   request.login = name->login;
@@ -256,6 +265,7 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
            {"target", session.grant->target.name},
            {"login", session.grant->login},
            {"rule", session.grant->rule}});
+  audit_decision(session, user_name, session.grant->rule, "");
   session.target_state = TargetState::kDialling;
   Dial dial;
   dial.purpose = Dial::Purpose::kTarget;
@@ -301,21 +311,35 @@ void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver 
     adopt.permissions.session_channels_max =
         session.active->service().limits.session_channels_per_session;
   }
+  adopt.audited = audit_.enabled();
   adopt.state = std::move(message.state);
   adopt.input = std::move(message.input);
-  send({ipc::Role::kWorker, worker}, caller.session_id, adopt, std::move(session.user_socket));
+  // Nothing happens in a session before it is on record that it began.
+  session.adopt_waits = true;
+  const ipc::SessionId id = caller.session_id;
+  audit_.when_accepted([this, id, waiting = std::make_shared<ipc::Adopt>(std::move(adopt))] {
+    if (Session* live = sessions_.find(id); live != nullptr && live->adopt_waits) {
+      adopt_session(id, *live, *waiting);
+    }
+  });
+}
+
+void Warden::adopt_session(ipc::SessionId id, Session& session, const ipc::Adopt& adopt) {
+  session.adopt_waits = false;
+  const PeerId worker{ipc::Role::kWorker, session.worker};
+  send(worker, id, adopt, std::move(session.user_socket));
   if (adopt.recorded && !session.recorded) {
-    send({ipc::Role::kWorker, worker}, caller.session_id,
+    send(worker, id,
          ipc::RecordingReady{false, with_id("this session is to be recorded, and its worker has no "
                                             "room for one more. Try again.",
                                             session)});
   }
-  pass_target(caller.session_id, session);
+  pass_target(id, session);
 }
 
 // pass_target tells the worker how the dial ended, once both are there: the worker and the end.
 void Warden::pass_target(ipc::SessionId id, Session& session) {
-  if (session.state != SessionState::kAdopted) {
+  if (session.state != SessionState::kAdopted || session.adopt_waits) {
     return;
   }
   const PeerId worker{ipc::Role::kWorker, session.worker};

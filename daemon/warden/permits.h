@@ -47,6 +47,8 @@ inline constexpr Permit kPermits[] = {
     {ipc::Type::kOpenTunnel, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
     {ipc::Type::kAskListing, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
     {ipc::Type::kSessionEvent, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
+    {ipc::Type::kAuditNote, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
+    {ipc::Type::kAuditState, ipc::Role::kRecorder, false, SessionState::kFree, 0},
     {ipc::Type::kSessionStats, ipc::Role::kWorker, true, SessionState::kAdopted, 0},
     {ipc::Type::kSessionEnded, ipc::Role::kWorker, true, SessionState::kAdopted, 1},
     {ipc::Type::kWorkerStats, ipc::Role::kWorker, false, SessionState::kFree, 0},
@@ -60,6 +62,7 @@ inline constexpr Permit kPermits[] = {
     {ipc::Type::kAddPeer, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kPeerGone, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kControlRequest, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
+    {ipc::Type::kReloadRefused, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kShutdown, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
 };
 

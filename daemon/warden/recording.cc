@@ -87,7 +87,10 @@ void Warden::on_recording_opened(const ipc::RecordingOpened& message) {
   if (found == recorded_.end()) {
     return;  // it ended meanwhile
   }
-  if (const Session* session = sessions_.find(found->second); session != nullptr) {
+  if (Session* session = sessions_.find(found->second); session != nullptr) {
+    if (!std::exchange(session->recording_told, true)) {
+      audit_.add(event_of(audit::Name::kRecordingOpen, *session));
+    }
     send({ipc::Role::kWorker, session->worker}, found->second, ipc::RecordingReady{true, ""});
   }
 }
@@ -100,6 +103,8 @@ void Warden::on_recording_failed(const ipc::RecordingFailed& message) {
     return;
   }
   if (const Session* session = sessions_.find(found->second); session != nullptr) {
+    audit::Event event = event_of(audit::Name::kRecordingFailed, *session);
+    audit_.add(std::move(event.text(audit::Key::kReason, message.why)));
     send({ipc::Role::kWorker, session->worker}, found->second,
          ipc::RecordingReady{false,
                              with_id("this session is to be recorded, and cannot be any more (" +
@@ -113,7 +118,15 @@ void Warden::on_recording_sealed(const ipc::RecordingSealed& message) {
   if (found == closing_.end()) {
     return;
   }
-  const auto worker = peers_.find(found->second.worker);
+  const Closing& closing = found->second;
+  audit::Event event(audit::Name::kRecordingClose);
+  event.text(audit::Key::kSession, message.session)
+      .text(audit::Key::kState, closing.message.complete ? "complete" : "interrupted");
+  if (!closing.head.empty()) {
+    event.number(audit::Key::kBlocks, closing.blocks).text(audit::Key::kHead, closing.head);
+  }
+  audit_.add(std::move(event.text(audit::Key::kReason, closing.message.reason)));
+  const auto worker = peers_.find(closing.worker);
   if (worker != peers_.end() && worker->second.pid == found->second.worker_pid) {
     worker->second.record_slots.erase(found->second.slot);
   }
@@ -129,13 +142,20 @@ void Warden::on_sign_head(const Caller& caller, const ipc::SignHead& message) {
   }
   ipc::HeadSigned answer;
   if (const auto& key = active_->configuration.keys.audit_key) {
-    if (message.kind != ipc::HeadKind::kRecording || !recording::is_session_id(message.session)) {
+    if (message.kind == ipc::HeadKind::kAuditLog) {
+      return sign_audit_head(caller, *key, message);
+    }
+    if (!recording::is_session_id(message.session)) {
       return violated(caller.peer, "it asked for a signature over what is none of its heads");
     }
     const auto signature =
         key->sign(*crypto::find_signature_algorithm("ssh-ed25519"),
                   recording::head_to_sign(message.session, message.seq, message.hash));
     if (signature) {
+      if (const auto closing = closing_.find(message.session); closing != closing_.end()) {
+        closing->second.blocks = message.seq;
+        closing->second.head = audit::hex_of(message.hash);
+      }
       answer.key = key->public_key().line();
       answer.signature = *signature;
     }

@@ -62,6 +62,7 @@ struct Session {
   std::uint32_t tunnels = 0;
   std::uint32_t target_signs = 0;
   std::uint32_t events = 0;
+  std::uint32_t audit_notes = 0;
 
   // From the decision on.
   std::string long_id;        // 26 letters and digits, unique for ever
@@ -73,6 +74,10 @@ struct Session {
   std::string refusal;
   std::optional<config::Grant> grant;  // kRouted
   WallTime since = 0;
+  MonoTime began;
+  bool started = false;      // session.start is told, so session.end must be
+  bool recording_told = false;  // recording.open
+  bool adopt_waits = false;  // its worker hears of it when that is on record
 
   // Towards the target.
   TargetState target_state = TargetState::kNone;

@@ -24,6 +24,16 @@ Result<crypto::PublicKey> signing_key(ByteView blob, bool certificate) {
   return std::move(parsed->key);
 }
 
+/// vouched_by says what made a good host key good.
+std::string_view vouched_by(const config::HostKeyPolicy& policy, ByteView blob,
+                            const config::HostKeyVerdict& verdict) {
+  if (verdict.by_ca) {
+    return "ca";
+  }
+  const auto key = signing_key(blob, crypto::is_certificate_blob(blob));
+  return key && std::ranges::find(policy.pins, *key) != policy.pins.end() ? "pin" : "known_hosts";
+}
+
 CredentialRequest credential_request(const Session& session, const crypto::PrivateKey& key,
                                      WallTime now) {
   CredentialRequest request(key);
@@ -80,6 +90,12 @@ void Warden::on_target_verify(const Caller& caller, Session& session,
              {"key", config::key_fingerprint(message.exchange.host_key_blob)},
              {"reason", reason},
              {"cure", cure}});
+    audit::Event event = event_of(audit::Name::kTargetRefused, session);
+    event.text(audit::Key::kAddress, session.target_address)
+        .text(audit::Key::kHostKey, config::key_fingerprint(message.exchange.host_key_blob))
+        .text(audit::Key::kHostKeyAlgorithm, message.exchange.host_key_algorithm)
+        .text(audit::Key::kReason, reason);
+    audit_.add(std::move(event));
     refuse(caller, with_id(std::move(text), session));
   };
   crypto::Digest hash;
@@ -97,6 +113,16 @@ void Warden::on_target_verify(const Caller& caller, Session& session,
   }
   session.target_session_id = hash;
   session.target_state = TargetState::kVerified;
+  const bool by_certificate =
+      target.entry->credential.kind == config::Credential::Kind::kCertificate;
+  audit::Event event = event_of(audit::Name::kTargetVerified, session);
+  event.text(audit::Key::kAddress, session.target_address)
+      .text(audit::Key::kHostKey, config::key_fingerprint(message.exchange.host_key_blob))
+      .text(audit::Key::kHostKeyAlgorithm, message.exchange.host_key_algorithm)
+      .text(audit::Key::kVerifiedBy,
+            vouched_by(target.entry->host_keys, message.exchange.host_key_blob, verdict))
+      .text(audit::Key::kCredential, by_certificate ? "certificate" : "key");
+  audit_.add(std::move(event));
   io_.log(LogLevel::kInfo, "target verified",
           {{"session", session.long_id},
            {"target", target.name},

@@ -45,6 +45,13 @@ void Warden::on_open_tunnel(const Caller& caller, Session& session,
   };
   if (!jump) {
     log("tunnel refused", jump.error().rule);
+    audit::Event event = event_of(audit::Name::kTunnelRefused, session);
+    event.number(audit::Key::kChannel, message.channel)
+        .text(audit::Key::kHost, message.host)
+        .number(audit::Key::kPort, message.port)
+        .text(audit::Key::kRule, jump.error().rule)
+        .text(audit::Key::kReason, jump.error().text);
+    audit_.add(std::move(event));
     return refuse(caller, jump.error().text);
   }
   log("tunnel granted", jump->rule);
@@ -55,6 +62,13 @@ void Warden::on_open_tunnel(const Caller& caller, Session& session,
   dial.request = caller.header.request;
   dial.channel = message.channel;
   dial.target = std::move(jump->target);
+  audit::Event event = event_of(audit::Name::kTunnelGranted, session);
+  event.number(audit::Key::kChannel, message.channel)
+      .text(audit::Key::kTarget, dial.target.name)
+      .text(audit::Key::kHost, message.host)
+      .number(audit::Key::kPort, message.port)
+      .text(audit::Key::kRule, jump->rule);
+  audit_.add(std::move(event));
   start_dial(std::move(dial));
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/version.h"
 #include "daemon/log.h"
 #include "daemon/warden/settings.h"
 
@@ -28,8 +29,12 @@ Warden::Warden(WardenIo& io, RandomSource& random)
 ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
                                            const std::string& path, const std::string& loaded_by) {
   auto loaded = config::load_configuration(files, path);
+  const auto refused = [&](std::string text) -> ipc::ConfigurationResult {
+    reload_refused(loaded_by, std::string_view(text).substr(0, text.find('\n')));
+    return {.ok = false, .text = std::move(text)};
+  };
   if (!loaded) {
-    return {.ok = false, .text = shortened(loaded.problems.text())};
+    return refused(shortened(loaded.problems.text()));
   }
   auto active = std::make_shared<ActiveConfiguration>();
   active->configuration = std::move(*loaded.value);
@@ -39,17 +44,24 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   active->host_signers =
       make_host_signers(active->configuration, active->algorithms.host_keys);
   if (active->host_signers.empty()) {
-    return {.ok = false,
-            .text = "none of the host_keys fits the host key algorithms that `algorithms` allows"};
+    return refused("none of the host_keys fits the host key algorithms that `algorithms` allows");
   }
   active->bastion_name = bastion_name_of(active->service());
   active->settings = make_settings(*active);
   if (ipc::encode(ipc::Header{}, active->settings).size() > ipc::kMessageBytesMax) {
-    return {.ok = false, .text = "the host keys and host_certificates are too many or too long"};
+    return refused("the host keys and host_certificates are too many or too long");
   }
 
+  const bool first = active_ == nullptr;
   active_ = std::move(active);
-
+  if (first) {
+    audit_.set_enabled(!active_->service().audit.file.empty());
+    audit::Event started(audit::Name::kServiceStart);
+    started.text(audit::Key::kVersion, kVersion)
+        .text(audit::Key::kRevision, kRevision)
+        .number(audit::Key::kPid, static_cast<std::uint32_t>(getppid()));
+    audit_.add(std::move(started));
+  }
   for (const auto& [id, peer] : peers_) {
     if (id.role == ipc::Role::kGate || id.role == ipc::Role::kWorker) {
       send(id, 0, active_->settings);
@@ -63,6 +75,12 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
     text += "\n" + loaded.problems.text();
   }
   text = shortened(std::move(text));
+  audit::Event event(audit::Name::kConfigLoad);
+  event.text(audit::Key::kOutcome, "loaded")
+      .text(audit::Key::kBy, loaded_by)
+      .text(audit::Key::kPolicy, active_->policy().id())
+      .text(audit::Key::kSummary, config::summary(active_->policy()));
+  audit_.add(std::move(event));
   io_.log(LogLevel::kInfo, "configuration in force",
           {{"policy", active_->policy().id()},
            {"by", loaded_by},
@@ -81,14 +99,18 @@ void Warden::add_peer(PeerId peer, std::uint32_t pid) {
     send(peer, 0, active_->settings);
   }
   if (peer == kRecorder) {
+    audit_.recorder_came();
     brief_recorder();
   }
 }
 
 void Warden::peer_gone(PeerId peer) {
-  if (peers_.erase(peer) == 0) {
+  const auto gone = peers_.find(peer);
+  if (gone == peers_.end()) {
     return;
   }
+  audit_process_end(peer, gone->second);
+  peers_.erase(gone);
   sessions_.for_each([&](ipc::SessionId id, Session& session) {
     if (owns(peer, session)) {
       session.worker_died = peer.role == ipc::Role::kWorker;
@@ -104,7 +126,12 @@ bool Warden::owns(PeerId peer, const Session& session) const {
   return session.state != SessionState::kFree && peer == PeerId{ipc::Role::kGate, session.gate};
 }
 
-void Warden::violated(PeerId peer, std::string_view why) { io_.end_peer(peer, why); }
+void Warden::violated(PeerId peer, std::string_view why) {
+  if (const auto found = peers_.find(peer); found != peers_.end()) {
+    found->second.fault = why;
+  }
+  io_.end_peer(peer, why);
+}
 
 void Warden::on_message(PeerId from, const ipc::Header& header, ByteView body, UniqueFd fd) {
   if (!peers_.contains(from)) {
@@ -184,6 +211,13 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
     case Type::kSessionEvent:
       return handle<ipc::SessionEvent>(
           caller, body, [&](const ipc::SessionEvent& m) { on_session_event(*session, m); });
+    case Type::kAuditNote:
+      return handle<ipc::AuditNote>(caller, body, [&](ipc::AuditNote m) {
+        on_audit_note(caller, *session, std::move(m));
+      });
+    case Type::kAuditState:
+      return handle<ipc::AuditState>(caller, body,
+                                     [&](ipc::AuditState m) { on_audit_state(std::move(m)); });
     case Type::kSessionStats:
       return handle<ipc::SessionStats>(
           caller, body, [&](ipc::SessionStats m) { on_session_stats(*session, std::move(m)); });
@@ -224,6 +258,7 @@ void Warden::refuse(const Caller& caller, std::string text, bool fatal) {
 
 void Warden::end_row(ipc::SessionId id, Session& session, std::string_view reason) {
   cancel_dials(id);
+  audit_end(session, reason);
   if (session.recorded) {
     close_recording(session, reason);
   }
@@ -310,6 +345,9 @@ bool Warden::has_room(PeerId worker) const {
 
 void Warden::shut_down(std::uint32_t limit_ms, const std::string& text) {
   shutting_down_ = true;
+  shut_down_at_ = io_.now();
+  audit::Event event(audit::Name::kServiceStop);
+  audit_.add(std::move(event.text(audit::Key::kReason, text)));
   for (const auto& [id, peer] : peers_) {
     if (id.role == ipc::Role::kWorker) {
       send(id, 0, ipc::Shutdown{.limit_ms = limit_ms, .text = text});

@@ -12,12 +12,16 @@
 #include "base/random.h"
 #include "config/load.h"
 #include "daemon/ipc/codec.h"
+#include "daemon/warden/audit.h"
 #include "daemon/warden/cookie_pool.h"
 #include "daemon/warden/dial.h"
 #include "daemon/warden/io.h"
 #include "daemon/warden/session.h"
 
 namespace bastion::daemon {
+
+/// mode_name: "routed", "menu" or "refused".
+std::string_view mode_name(ipc::SessionMode mode);
 
 /// Warden decides. It holds every key and the policy, and is the only process that verifies users
 /// and targets, signs, and connects. It never waits and never parses a packet of a user's or a
@@ -34,6 +38,9 @@ class Warden {
   /// why. Gates and workers that are there get new Settings.
   ipc::ConfigurationResult configure(const config::FileBundle& files, const std::string& path,
                                      const std::string& loaded_by);
+
+  /// reload_refused: nothing changes; it goes on record.
+  void reload_refused(const std::string& by, std::string_view why);
 
   void add_peer(PeerId peer, std::uint32_t pid);
   /// peer_gone ends every session that the process held.
@@ -56,7 +63,8 @@ class Warden {
   /// shut_down ends every session with `text`; drained() becomes true when all are gone.
   void shut_down(std::uint32_t limit_ms, const std::string& text);
   bool drained() const {
-    return shutting_down_ && sessions_.size() == 0 && (closing_.empty() || !has_recorder());
+    return shutting_down_ && sessions_.size() == 0 && (closing_.empty() || !has_recorder()) &&
+           audit_is_done();
   }
 
   std::size_t num_sessions() const { return sessions_.size(); }
@@ -69,6 +77,7 @@ class Warden {
     std::size_t num_dials = 0;  // a worker's; those of a gate's sessions are in its sessions' share
     ipc::WorkerStats stats;  // a worker's last
     std::set<std::uint32_t> record_slots{};  // of a worker's ring: taken
+    std::string fault{};                     // why it is being ended
   };
   /// Closing is a recording whose session is over and that the recorder has not sealed yet.
   struct Closing {
@@ -76,6 +85,8 @@ class Warden {
     PeerId worker;
     std::uint32_t worker_pid = 0;
     std::uint32_t slot = 0;
+    std::uint64_t blocks = 0;  // as its head was signed
+    std::string head{};
   };
   struct Caller {  // of one message
     PeerId peer;
@@ -118,6 +129,7 @@ class Warden {
   void decide(ipc::SessionId id, Session& session, std::string_view user_name);
   void name_session(Session& session);
   std::string with_id(std::string text, const Session& session) const;
+  void adopt_session(ipc::SessionId id, Session& session, const ipc::Adopt& adopt);
   void pass_target(ipc::SessionId id, Session& session);
 
   // dial.cc: towards targets.
@@ -157,6 +169,25 @@ class Warden {
   void on_sign_head(const Caller& caller, const ipc::SignHead& message);
   void on_recorder_state(ipc::RecorderState message);
 
+  // audit.cc: what goes on record.
+  audit::Event event_of(audit::Name name, const Session& session) const;
+  void audit_login(const Session& session, const ipc::KeyVerify& message,
+                   const config::Admission& admission, std::string_view reason);
+  void audit_decision(const Session& session, std::string_view user_name, std::string_view rule,
+                      std::string_view reason);
+  void audit_session_start(Session& session);
+  void audit_tunnel(audit::Name name, const Session& session, const Dial& dial,
+                    std::string_view address, std::string_view reason);
+  void audit_end(const Session& session, std::string_view reason);
+  void audit_process_end(PeerId peer, const Peer& gone);
+  void sign_audit_head(const Caller& caller, const crypto::PrivateKey& key,
+                       const ipc::SignHead& message);
+  void on_audit_note(const Caller& caller, Session& session, ipc::AuditNote message);
+  void on_audit_state(ipc::AuditState message);
+  void watch_audit();
+  /// audit_is_done: the last events are accepted and signed, or the recorder takes too long.
+  bool audit_is_done() const;
+
   // Sessions' news.
   void on_session_event(Session& session, const ipc::SessionEvent& message);
   void on_session_stats(Session& session, ipc::SessionStats message);
@@ -181,6 +212,9 @@ class Warden {
   std::map<std::string, Closing> closing_;                    // …
   std::vector<std::pair<Caller, ipc::SignHead>> heads_waiting_;  // for the first configuration
   std::optional<ipc::RecorderState> recorder_state_;          // as it last said
+  AuditTrail audit_{io_};
+  std::string audit_trouble_;
+  MonoTime shut_down_at_;
   MonoTime started_at_;
   std::uint64_t logins_ok_ = 0;
   std::uint64_t logins_refused_ = 0;

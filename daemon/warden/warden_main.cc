@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <optional>
 
 #include "crypto/hash.h"
@@ -85,6 +86,7 @@ class WardenProcess final : public WardenIo {
   }
   MonoTime now() override { return mono_now(); }
   WallTime wall_now() override { return bastion::wall_now(); }
+  std::uint64_t wall_now_us() override;
 
  private:
   struct Link {
@@ -131,6 +133,13 @@ class WardenProcess final : public WardenIo {
   bool drained_told_ = false;
   std::uint32_t shutdown_request_ = 0;
 };
+
+std::uint64_t WardenProcess::wall_now_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
 
 int WardenProcess::run() {
   ring_->poll_in(supervisor_.fd(), {.kind = kSupervisor});
@@ -258,6 +267,10 @@ void WardenProcess::on_supervisor_message(ipc::Received& received) {
     case ipc::Type::kControlRequest: {
       const auto message = ipc::decode<ipc::ControlRequest>(received.body);
       return message ? answer_control(warden_.control(*message), request) : lose_supervisor();
+    }
+    case ipc::Type::kReloadRefused: {
+      const auto message = ipc::decode<ipc::ReloadRefused>(received.body);
+      return message ? warden_.reload_refused(message->by, message->why) : lose_supervisor();
     }
     case ipc::Type::kShutdown: {
       const auto message = ipc::decode<ipc::Shutdown>(received.body);

@@ -133,6 +133,12 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   Status verify_same_host(const proto::Exchange& exchange, crypto::Digest& out_hash) const;
   void begin_bridge();
   void bridge_when_recorded();
+  // audit_events.cc: the same, for the audit log.
+  void tell_audit(audit::Event event);
+  void audit_target_login(std::string_view reason);
+  void audit_channel(audit::Name name, const proto::ChannelInfo& channel);
+  void audit_refused(proto::ChannelType type, std::string_view opener, std::string_view detail,
+                     std::string_view text);
   void serve_locally(proto::LocalOptions::Mode mode, std::string refusal);
 
   // session_tunnels.cc: ProxyJump.
@@ -190,6 +196,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   SessionLeg legs_[2];
   std::optional<proto::AuthClient> auth_;
   std::unique_ptr<SessionRecording> recording_;
+  std::map<proto::ChannelNumber, MonoTime> audit_opened_;  // when channels were opened
   bool recording_ready_ = false;
   bool logged_in_ = false;      // at the target; the bridge may wait for the recording
   MonoTime recorder_awaited_;   // since when; 0: not

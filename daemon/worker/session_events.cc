@@ -101,6 +101,7 @@ void WorkerSession::channel_opened(const proto::ChannelInfo& channel) {
   if (recording_ != nullptr) {
     recording_->opened(channel);
   }
+  audit_channel(audit::Name::kChannelOpen, channel);
   if (channel.type != proto::ChannelType::kSession) {
     note(false, "opened " + describe_channel(channel));
   }
@@ -110,6 +111,7 @@ void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
   if (recording_ != nullptr) {
     recording_->closed(channel);
   }
+  audit_channel(audit::Name::kChannelClose, channel);
   std::string text = "closed " + describe_channel(channel) + ", " +
                      std::to_string(channel.bytes_up) + " bytes up, " +
                      std::to_string(channel.bytes_down) + " down";
@@ -120,13 +122,22 @@ void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
 }
 
 void WorkerSession::channel_refused(const proto::OpenRefused& refused) {
+  audit_refused(refused.type, refused.opener == proto::Leg::kDownstream ? "user" : "target",
+                refused.detail, refused.text);
   note(refused.why == proto::OpenRefused::Why::kPolicy,
        "refused a " + std::string(type_name(refused.type)) + " channel to \"" +
            escaped(refused.detail, 256) + "\": " + escaped(refused.text, 256));
 }
 
-void WorkerSession::request_decided(const proto::ChannelInfo& /*channel*/,
+void WorkerSession::request_decided(const proto::ChannelInfo& channel,
                                     const proto::RequestDecision& request) {
+  audit::Event event(audit::Name::kRequest);
+  event.number(audit::Key::kChannel, channel.number)
+      .text(audit::Key::kRequest, request.name)
+      .text(audit::Key::kDetail, request.detail)
+      .text(audit::Key::kOutcome, request.allowed ? "allowed" : "refused")
+      .flag(audit::Key::kForced, request.forced);
+  tell_audit(std::move(event));
   std::string text = request.allowed ? "allowed " : "refused ";
   text += escaped(request.name, 64);
   if (!request.detail.empty()) {
@@ -139,6 +150,14 @@ void WorkerSession::request_decided(const proto::ChannelInfo& /*channel*/,
 }
 
 void WorkerSession::forward_decided(const proto::ForwardDecision& forward) {
+  audit::Event event(audit::Name::kForward);
+  event.text(audit::Key::kRequest, forward.name)
+      .text(audit::Key::kHost, forward.host_or_path)
+      .number(audit::Key::kPort, forward.port)
+      .text(audit::Key::kOutcome, forward.established ? "established"
+                                  : forward.allowed   ? "allowed"
+                                                      : "refused");
+  tell_audit(std::move(event));
   std::string text = forward.established ? "established " : forward.allowed ? "allowed " : "refused ";
   text += escaped(forward.name, 64) + " " + escaped(forward.host_or_path, 256) + ":" +
           std::to_string(forward.port);
@@ -175,6 +194,7 @@ void WorkerSession::session_request(const proto::ChannelInfo& channel) {
 
 void WorkerSession::channel_refused(proto::ChannelType type, std::string_view detail,
                                     std::string_view text) {
+  audit_refused(type, "user", detail, text);
   note(false, "refused a " + std::string(type_name(type)) + " channel to \"" +
                   escaped(detail, 256) + "\": " + escaped(text, 256));
 }

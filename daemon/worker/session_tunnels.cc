@@ -49,6 +49,7 @@ void WorkerSession::on_tunnel_opened(const ipc::TunnelOpened& message, UniqueFd 
       worker_.ring(), std::move(socket), worker_.tunnel_token(TokenKind::kTunnelRead, tunnel->slot),
       worker_.tunnel_token(TokenKind::kTunnelWrite, tunnel->slot));
   tunnels_.push_back(std::move(tunnel));
+  audit_opened_[message.channel] = worker_.now();
   local_->tcp_connected(message.channel);
   arm_tunnel(*tunnels_.back());
 }
@@ -243,6 +244,7 @@ void WorkerSession::arm_tunnel(Tunnel& tunnel) {
 }
 
 void WorkerSession::tcp_closed(const proto::ChannelInfo& channel) {
+  audit_channel(audit::Name::kChannelClose, channel);
   note(false, "closed tunnel \"" + escaped(channel.detail, 256) + "\", " +
                   std::to_string(channel.bytes_up) + " bytes up, " +
                   std::to_string(channel.bytes_down) + " down");
@@ -311,6 +313,14 @@ void WorkerSession::close_tunnel(Tunnel& tunnel) {
 }
 
 void WorkerSession::close_tunnels() {
+  // Those that end with the session are told of here; the others were, when they closed.
+  if (local_ != nullptr) {
+    for (const proto::ChannelInfo& channel : local_->channels()) {
+      if (audit_opened_.contains(channel.number)) {
+        audit_channel(audit::Name::kChannelClose, channel);
+      }
+    }
+  }
   for (const auto& tunnel : tunnels_) {
     tunnel->stream->close();
   }

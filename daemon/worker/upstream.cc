@@ -59,6 +59,7 @@ void WorkerSession::target_refused(std::string text) {
   if (state_ != State::kHandshake) {
     return;
   }
+  audit_target_login(text);
   note(true, "target refused: " + text);
   disconnect(proto::Leg::kUpstream, proto::DisconnectReason::kByApplication, "");
   serve_locally(proto::LocalOptions::Mode::kRefuse, with_id(std::move(text)));
@@ -161,6 +162,7 @@ bool WorkerSession::on_auth_message(ByteView payload) {
       break;
     case Kind::kSuccess:
       logged_in_ = true;
+      audit_target_login("");
       handshake_deadline_ = after(worker_.now(), kRecorderNsMax);
       update_timer();
       bridge_when_recorded();

@@ -1,0 +1,144 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "crypto/hash.h"
+#include "daemon/recorder/recorder.h"
+
+/// The audit log in the recorder's process: events come from the warden, who hears what is
+/// accepted.
+namespace bastion::daemon::recorder {
+
+bool Recorder::open_audit_folder() {
+  const ipc::AuditSettings& settings = settings_.audit;
+  if (settings.folder.empty()) {
+    return true;
+  }
+  audit_folder_.reset(open(settings.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!audit_folder_) {
+    context_.log.error("cannot open the folder of the audit log",
+                       {{"folder", settings.folder}, {"errno", std::strerror(errno)}});
+    return false;
+  }
+  context_.extras.folders.push_back(audit_folder_.get());
+  for (const ipc::AuditSink& sink : settings.sinks) {
+    context_.extras.sockets = true;
+    const auto endpoint = Endpoint::parse(sink.endpoint);
+    if (sink.kind == audit::SinkKind::kTcp && endpoint) {
+      context_.extras.tcp_port = endpoint->port;
+    }
+  }
+  return true;
+}
+
+void Recorder::make_audit() {
+  if (!audit_folder_) {
+    return;
+  }
+  const ipc::AuditSettings& from = settings_.audit;
+  const auto policy = [](bool drops) {
+    return drops ? audit::OnFailure::kDrop : audit::OnFailure::kStop;
+  };
+  audit::LogSettings settings;
+  settings.file = from.file;
+  settings.on_failure = policy(from.drops);
+  settings.rotate_bytes = from.rotate_bytes;
+  settings.rotate_seconds = static_cast<std::int64_t>(from.rotate_seconds);
+  settings.identity = {from.host, static_cast<std::uint32_t>(getpid())};
+  for (const ipc::AuditSink& sink : from.sinks) {
+    const audit::SinkAddress address{sink.kind, sink.path,
+                                     Endpoint::parse(sink.endpoint).value_or(Endpoint())};
+    settings.sinks.emplace_back(address, policy(sink.drops));
+  }
+  audit_ = std::make_unique<audit::Log>(audit_folder_.get(), std::move(settings), *this);
+  audit_->start();
+}
+
+// on_audit_event: what the warden tells again may be in the file, since the recorder before us died
+// between its write and its word.
+void Recorder::on_audit_event(const ipc::AuditEvent& message) {
+  if (audit_ == nullptr) {
+    return;
+  }
+  audit_taken_ = message.number;
+  audit_answer_due_ = true;
+  const bool is_there =
+      message.again &&
+      audit_->last_lines().find(audit::body_of(message.event) + ",\"prev\":") != std::string::npos;
+  if (!is_there) {
+    audit_->add(message.event);
+    ++audit_added_;
+  }
+  audit_numbers_.emplace_back(audit_added_, message.number);
+  if (message.event.name == audit::Name::kServiceStop) {
+    stopping_ = true;
+  }
+}
+
+void Recorder::audit_turn() {
+  if (audit_ == nullptr) {
+    return;
+  }
+  if (std::exchange(audit_answer_due_, false)) {
+    audit_->flush();
+  }
+  audit_->on_time();
+  if (stopping_) {
+    audit_->ask_signature();  // nobody will be there to sign at the next interval
+  }
+  tell_audit_state();
+}
+
+void Recorder::tell_audit_state() {
+  ipc::AuditState state;
+  state.accepted = audit_told_.accepted;
+  while (!audit_numbers_.empty() && audit_numbers_.front().first <= audit_->accepted()) {
+    state.accepted = audit_numbers_.front().second;
+    audit_numbers_.pop_front();
+  }
+  state.why = audit_->why();
+  state.failing = !state.why.empty();
+  state.settled = audit_->settled();
+  if (state.accepted != audit_told_.accepted || state.failing != audit_told_.failing ||
+      state.settled != audit_told_.settled) {
+    tell_warden(state);
+    audit_told_ = std::move(state);
+  }
+}
+
+void Recorder::sign(const audit::Head& head) {
+  const auto hash = audit::hash_bytes(head.hash);
+  if (hash && !warden_gone_) {
+    tell_warden(
+        ipc::SignHead{
+            .kind = ipc::HeadKind::kAuditLog, .session = {}, .seq = head.seq, .hash = *hash},
+        kAuditRequest);
+  }
+}
+
+void Recorder::on_audit_signature(const ipc::HeadSigned& message) {
+  if (audit_ == nullptr) {
+    return;
+  }
+  const auto key = crypto::PublicKey::parse_line(message.key);
+  if (message.signature.empty() || !key) {
+    return audit_->on_signature("", "");
+  }
+  audit_->on_signature(key->fingerprint(), crypto::base64_encode(message.signature));
+}
+
+std::vector<std::string> Recorder::open_recordings() {
+  return recordings_ == nullptr ? std::vector<std::string>() : recordings_->heads();
+}
+
+std::uint64_t Recorder::now_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+}  // namespace bastion::daemon::recorder

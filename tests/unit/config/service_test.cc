@@ -236,8 +236,10 @@ INSTANTIATE_TEST_SUITE_P(
         Golden{"policy: elsewhere.yaml\n", " it is not among the files that were passed on\n"},
         Golden{"log_level: verbose\n",
                "3:12: \"log_level\": expected error, warning, info or debug, found \"verbose\"\n"},
-        Golden{"audit: {journald: yes}\n",
-               "3:19: \"journald\" of audit: expected true or false, found \"yes\"\n"},
+        Golden{"audit: {file: /x/a, journald: yes}\n",
+               "3:31: \"journald\" of audit: expected true or false, found \"yes\"\n"},
+        Golden{"audit: {file: /x/a, on_failure: ignore}\n",
+               "3:33: \"on_failure\" of audit: expected stop or drop, found \"ignore\"\n"},
         Golden{"host_keys: [x]\n", "3:1: the key \"host_keys\" stands twice; first in line 1\n"}));
 
 TEST_F(Service, HostKeysAreRequiredAndChecked) {
@@ -278,15 +280,41 @@ TEST_F(Service, AllErrorsOfBothFilesComeAtOnce) {
 }
 
 TEST_F(Service, KeysOfLaterVersionsAreCheckedAndWarnedOf) {
-  const auto loaded = load_with(
-      "audit: {file: /x, journald: true}\nmetrics: {listen: "
-      "\"127.0.0.1:9722\"}\n");
+  const auto loaded = load_with("metrics: {listen: \"127.0.0.1:9722\"}\n");
   ASSERT_TRUE(loaded) << loaded.problems.text();
   EXPECT_EQ(loaded.problems.text(),
-            "/etc/bastiond/bastiond.yaml:3:8: warning: \"audit\" has no effect in this version\n"
-            "/etc/bastiond/bastiond.yaml:4:10: warning: \"metrics\" has no effect in this "
+            "/etc/bastiond/bastiond.yaml:3:10: warning: \"metrics\" has no effect in this "
             "version\n");
   EXPECT_FALSE(load_with("metrics: {listen: everywhere}\n"));
+}
+
+TEST_F(Service, TheAuditLogGoesToAFileAndToWhomElseItSays) {
+  const auto loaded = load_with(
+      "audit:\n"
+      "  file: log/audit.jsonl\n"
+      "  on_failure: drop\n"
+      "  rotate: {size: 100MiB, age: 1d}\n"
+      "  journald: {on_failure: stop}\n"
+      "  syslog: {tcp: \"10.0.0.5:601\"}\n");
+  ASSERT_TRUE(loaded) << loaded.problems.text();
+  const AuditConfig& audit = loaded.value->service.audit;
+  EXPECT_EQ(audit.file, "/etc/bastiond/log/audit.jsonl");
+  EXPECT_TRUE(audit.drops);
+  EXPECT_EQ(audit.rotate_bytes, 100U << 20);
+  EXPECT_EQ(audit.rotate_age_ms, 86'400'000);
+  ASSERT_EQ(audit.sinks.size(), 2u);
+  EXPECT_EQ(audit.sinks[0].kind, AuditSinkConfig::Kind::kJournald);
+  EXPECT_FALSE(audit.sinks[0].drops);
+  EXPECT_EQ(audit.sinks[1].endpoint, Endpoint::parse("10.0.0.5:601"));
+  EXPECT_TRUE(audit.sinks[1].drops);
+  for (const std::string wrong :
+       {"audit: {journald: true}", "audit: {file: /x/}", "audit: {file: /x, syslog: {}}",
+        "audit: {file: /x, syslog: {tcp: \"a:1\"}}",
+        "audit: {file: /x, syslog: {udp: \"1.1.1.1:0\"}}",
+        "audit: {file: /x, syslog: {unix: /dev/log, udp: \"1.1.1.1:514\"}}",
+        "audit: {file: /x, rotate: {size: 1KiB}}", "audit: {file: /x, rotation: {}}"}) {
+    EXPECT_FALSE(load_with(wrong + "\n")) << wrong;
+  }
 }
 
 TEST_F(Service, ATargetWithCertificatesNeedsTheCa) {

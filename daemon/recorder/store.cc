@@ -280,8 +280,7 @@ void Store::tidy() {
       const struct statx state = state_of(folder->get(), name);
       const std::string session = name.substr(0, name.size() - kSuffix.size());
       const bool held = std::ranges::binary_search(names, session + std::string(kHoldSuffix));
-      all.push_back({day, session,
-                     state.stx_mtime.tv_sec * kNsPerSecond + state.stx_mtime.tv_nsec,
+      all.push_back({day, session, state.stx_mtime.tv_sec * kNsPerSecond + state.stx_mtime.tv_nsec,
                      state.stx_blocks * 512, held});
       total += all.back().bytes;
     }
@@ -293,9 +292,8 @@ void Store::tidy() {
   const auto now = static_cast<std::int64_t>(wall_now());
   std::uint64_t num_removed = 0;
   for (const Found& found : all) {
-    const bool old = seconds != 0 && found.changed_ns / kNsPerSecond +
-                                             static_cast<std::int64_t>(seconds) <
-                                         now;
+    const bool old =
+        seconds != 0 && found.changed_ns / kNsPerSecond + static_cast<std::int64_t>(seconds) < now;
     const bool much = bytes_max != 0 && total > bytes_max;
     if ((!old && !much) || found.kept || ending_ || !recording::is_session_id(found.session)) {
       continue;

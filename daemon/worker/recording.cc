@@ -40,8 +40,10 @@ proto::RecordTerms strictest(const proto::RecordPlan& plan) {
 
 }  // namespace
 
-bool SessionRecording::has_room() const {
-  return !lost_ && ring_.room() >= kRoomKept && ring_.granted(slot_) >= spent_ + kPacketFramesMax;
+bool SessionRecording::has_room() {
+  starved_ = starved_ || lost_ || ring_.room() < kRoomKept ||
+             ring_.granted(slot_) < spent_ + kPacketFramesMax;
+  return !starved_;
 }
 
 bool SessionRecording::put(std::uint32_t channel, EntryKind kind, ByteView bytes) {

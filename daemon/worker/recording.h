@@ -36,7 +36,10 @@ class SessionRecording {
         plan_(plan),
         force_command_(std::move(force_command)) {}
 
-  bool has_room() const;
+  /// has_room: what it once said no to stays so until look_again(), whatever the recorder grants
+  /// meanwhile, so that all who ask within a turn hear the same, and nobody is forgotten who waits.
+  bool has_room();
+  void look_again() { starved_ = false; }
 
   // The bridge's taps (proto/bridge.h).
   void opened(const proto::ChannelInfo& channel);
@@ -78,6 +81,7 @@ class SessionRecording {
   std::string force_command_;
   std::uint64_t spent_ = 0;
   bool lost_ = false;
+  bool starved_ = false;  // has_room said no
   std::map<proto::ChannelNumber, ChannelTap> taps_;
 };
 

@@ -72,6 +72,9 @@ bool WorkerSession::waits_for_recorder() const {
 
 // on_recorder: what waits for two seconds waits in vain.
 void WorkerSession::on_recorder() {
+  if (recording_ != nullptr) {
+    recording_->look_again();
+  }
   if (!waits_for_recorder()) {
     recorder_awaited_ = {};
     return after_work();

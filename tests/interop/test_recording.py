@@ -287,6 +287,10 @@ def test_kill_9_loses_nothing_that_was_accepted(role, lab, make_bastion, tmp_pat
                 )
             else:
                 process.wait_until(lambda: traffic.running() < 3, timeout=15, what="the end of sessions")
+        except AssertionError as why:
+            log = bastion.log.read_text()[-4000:]
+            got = [len(received) for received in traffic.received]
+            raise AssertionError(f"{why}; {got} bytes, {traffic.running()} clients run\n{log}") from why
         finally:
             traffic.end()
         made = check_all_recorded(bastion, traffic, before)

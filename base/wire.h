@@ -35,7 +35,10 @@ class Reader {
   bool ok() const { return ok_; }
   /// done is true where everything was read and nothing is left over.
   bool done() const { return ok_ && rest_.empty(); }
-  void set_failed() { ok_ = false; rest_ = {}; }
+  void set_failed() {
+    ok_ = false;
+    rest_ = {};
+  }
 
  private:
   ByteView rest_;
@@ -51,7 +54,10 @@ class BasicWriter {
   BasicWriter(const BasicWriter&) = delete;
   BasicWriter& operator=(const BasicWriter&) = delete;
 
-  BasicWriter& u8(std::uint8_t v) { out_->push_back(v); return *this; }
+  BasicWriter& u8(std::uint8_t v) {
+    out_->push_back(v);
+    return *this;
+  }
   BasicWriter& boolean(bool v) { return u8(v ? 1 : 0); }
   BasicWriter& u32(std::uint32_t v) {
     std::uint8_t b[4];
@@ -63,7 +69,10 @@ class BasicWriter {
     store_u64(b, v);
     return bytes(b);
   }
-  BasicWriter& bytes(ByteView v) { out_->insert(out_->end(), v.begin(), v.end()); return *this; }
+  BasicWriter& bytes(ByteView v) {
+    out_->insert(out_->end(), v.begin(), v.end());
+    return *this;
+  }
   BasicWriter& string(ByteView v) {
     u32(static_cast<std::uint32_t>(v.size()));
     return bytes(v);

@@ -247,8 +247,7 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
   }
   if (denied.has(Action::kExec)) {
     // What sftp's rule allows of scp and rsync are commands all the same.
-    permissions.sftp_files.scp = permissions.sftp_files.rsync =
-        proto::FileRules::Command::kRefused;
+    permissions.sftp_files.scp = permissions.sftp_files.rsync = proto::FileRules::Command::kRefused;
   }
   permissions.pty = pty && (permissions.shell || permissions.exec);
   permissions.force_command = restrictions.force_command;

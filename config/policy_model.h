@@ -157,7 +157,7 @@ struct Rule {
   std::vector<std::string> env;  // besides the service's
   bool has_files = false;        // `files:` is there
   proto::FileRules files;
-  proto::RecordTerms record;     // of what this rule allows
+  proto::RecordTerms record;  // of what this rule allows
 
   bool covers_user(const User& user) const;
   bool covers_login(const User& user, std::string_view login) const;

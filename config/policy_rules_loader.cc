@@ -189,8 +189,8 @@ void read_record(const PolicyLoader& loader, Fields& fields, Rule& rule) {
   if (rule.deny) {
     for (const std::string_view key : {"record", "record_input", "exec_bytes"}) {
       if (fields.has(key)) {
-        file.error(fields.node(), fields.where() + ": \"" + std::string(key) +
-                                      "\" has no meaning in a deny rule");
+        file.error(fields.node(),
+                   fields.where() + ": \"" + std::string(key) + "\" has no meaning in a deny rule");
       }
     }
   }

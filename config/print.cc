@@ -299,7 +299,8 @@ std::string files_text(const proto::FileRules& files) {
     out += ", size: " + size_text(files.size_max);
   }
   out += std::string(", digest: ") + (files.digest ? "sha256" : "none");
-  for (const auto& [key, command] : {std::pair("scp", files.scp), std::pair("rsync", files.rsync)}) {
+  for (const auto& [key, command] :
+       {std::pair("scp", files.scp), std::pair("rsync", files.rsync)}) {
     if (command != Command::kAsExec) {
       out += std::string(", ") + key + (command == Command::kAllowed ? ": allow" : ": deny");
     }

@@ -61,11 +61,11 @@ struct ControlConfig {
 /// then means `full`, and `none` otherwise.
 struct RecordingConfig {
   bool enabled = false;
-  std::vector<std::string> recipients;      // who may read them; empty: not encrypted
-  std::int64_t retention_age_ms = 0;        // 0: no limit
-  std::uint64_t retention_bytes = 0;        // 0: no limit
+  std::vector<std::string> recipients;                   // who may read them; empty: not encrypted
+  std::int64_t retention_age_ms = 0;                     // 0: no limit
+  std::uint64_t retention_bytes = 0;                     // 0: no limit
   std::uint64_t reserve_bytes = std::uint64_t{1} << 30;  // of the disk that recordings leave free
-  bool notice = true;                       // terminals say that they are recorded
+  bool notice = true;                                    // terminals say that they are recorded
   friend bool operator==(const RecordingConfig&, const RecordingConfig&) = default;
 };
 
@@ -82,8 +82,8 @@ struct AuditSinkConfig {
 struct AuditConfig {
   std::string file;  // empty: there is no audit log
   bool drops = false;
-  std::uint64_t rotate_bytes = 0;   // 0: not by size
-  std::int64_t rotate_age_ms = 0;   // 0: not by age
+  std::uint64_t rotate_bytes = 0;  // 0: not by size
+  std::int64_t rotate_age_ms = 0;  // 0: not by age
   std::vector<AuditSinkConfig> sinks;
   friend bool operator==(const AuditConfig&, const AuditConfig&) = default;
 };

@@ -317,9 +317,10 @@ void read_audit_key(Fields& fields, const FileSource& files, ServiceConfig& out,
     return;
   }
   if (key->public_key().type() != crypto::KeyType::kEd25519) {
-    file.error(*node, fields.label("audit_key") + ": " + named->path +
-                          " is not an Ed25519 key; make one with: ssh-keygen -q -t ed25519 -N '' -f " +
-                          named->path);
+    file.error(*node,
+               fields.label("audit_key") + ": " + named->path +
+                   " is not an Ed25519 key; make one with: ssh-keygen -q -t ed25519 -N '' -f " +
+                   named->path);
     return;
   }
   out.audit_key = named->path;

@@ -40,14 +40,10 @@ using Sha512 = Function<SHA512_CTX, SHA512_Init, SHA512_Update, SHA512_Final, 64
 template <typename What>
 auto dispatch(HashAlgorithm algorithm, What what) {
   switch (algorithm) {
-    case HashAlgorithm::kSha1:
-      return what(Sha1{});
-    case HashAlgorithm::kSha256:
-      return what(Sha256{});
-    case HashAlgorithm::kSha384:
-      return what(Sha384{});
-    case HashAlgorithm::kSha512:
-      return what(Sha512{});
+    case HashAlgorithm::kSha1: return what(Sha1{});
+    case HashAlgorithm::kSha256: return what(Sha256{});
+    case HashAlgorithm::kSha384: return what(Sha384{});
+    case HashAlgorithm::kSha512: return what(Sha512{});
   }
   std::abort();
 }

@@ -25,9 +25,9 @@ struct Digest {
   ByteView view() const { return {data.data(), len}; }
 };
 
-/// Hash takes any number of pieces, without allocating. A copy goes on from the same point. Its state
-/// is wiped at the end of its life. kSha1 exists for hashed known_hosts names (and, where a target
-/// is marked legacy, its old algorithms) only.
+/// Hash takes any number of pieces, without allocating. A copy goes on from the same point. Its
+/// state is wiped at the end of its life. kSha1 exists for hashed known_hosts names (and, where a
+/// target is marked legacy, its old algorithms) only.
 class Hash {
  public:
   explicit Hash(HashAlgorithm algorithm);

@@ -40,7 +40,8 @@ class Kem {
 
 /// ml_kem_768 is FIPS 203's: BoringSSL's where it has one, else libfips203's.
 const Kem& ml_kem_768();
-/// ml_kem_768_public_is_canonical is the modulus check of FIPS 203 7.2: all coefficients below 3329.
+/// ml_kem_768_public_is_canonical is the modulus check of FIPS 203 7.2: all coefficients below
+/// 3329.
 [[nodiscard]] bool ml_kem_768_public_is_canonical(ByteView public_key);
 /// sntrup761 is Streamlined NTRU Prime's, from libntruprime. Every byte string of the right length
 /// is a public key.

@@ -9,8 +9,8 @@
 namespace bastion::crypto {
 
 /// KexMethod is one key exchange method name. All of ours are one message each way:
-/// SSH_MSG_KEX_ECDH_INIT/REPLY (30/31; RFC 5656 4, RFC 8731), SSH_MSG_KEXDH_INIT/REPLY (RFC 4253 8),
-/// SSH_MSG_KEX_HYBRID_INIT/REPLY (draft-ietf-sshm-mlkem-hybrid-kex, OpenSSH's sntrup761).
+/// SSH_MSG_KEX_ECDH_INIT/REPLY (30/31; RFC 5656 4, RFC 8731), SSH_MSG_KEXDH_INIT/REPLY (RFC 4253
+/// 8), SSH_MSG_KEX_HYBRID_INIT/REPLY (draft-ietf-sshm-mlkem-hybrid-kex, OpenSSH's sntrup761).
 struct KexMethod {
   std::string_view name;
   HashAlgorithm hash;
@@ -43,7 +43,8 @@ class KexClient {
 Result<std::unique_ptr<KexClient>> make_kex_client(const KexMethod& method, RandomSource& random);
 /// kex_respond is the server's side at once: checks the INIT's field, makes the ephemeral and the
 /// shared secret. Errors: kKeyExchange. `random` gives every private value that the primitives take
-/// from outside; the KEMs' libraries draw their own for encapsulation, and sntrup761's for its keys.
+/// from outside; the KEMs' libraries draw their own for encapsulation, and sntrup761's for its
+/// keys.
 Result<KexReply> kex_respond(const KexMethod& method, ByteView client_field, RandomSource& random);
 
 /// ExchangeParts is what the exchange hash is made of (RFC 4253 8, RFC 5656 4). Identification

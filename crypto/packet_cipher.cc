@@ -103,12 +103,9 @@ const MacInfo* find_mac(std::string_view name) {
 Result<std::unique_ptr<PacketSealer>> make_sealer(const PacketKeys& keys) {
   BASTION_TRY(check(keys));
   switch (family(*keys.cipher)) {
-    case Family::kGcm:
-      return made(impl::make_gcm_sealer(keys));
-    case Family::kChaCha:
-      return made(impl::make_chacha_sealer(keys));
-    case Family::kCtr:
-      return made(impl::make_ctr_sealer(keys));
+    case Family::kGcm: return made(impl::make_gcm_sealer(keys));
+    case Family::kChaCha: return made(impl::make_chacha_sealer(keys));
+    case Family::kCtr: return made(impl::make_ctr_sealer(keys));
   }
   return fail(ErrorCode::kInternal, "a cipher of no family");
 }
@@ -116,12 +113,9 @@ Result<std::unique_ptr<PacketSealer>> make_sealer(const PacketKeys& keys) {
 Result<std::unique_ptr<PacketOpener>> make_opener(const PacketKeys& keys) {
   BASTION_TRY(check(keys));
   switch (family(*keys.cipher)) {
-    case Family::kGcm:
-      return made(impl::make_gcm_opener(keys));
-    case Family::kChaCha:
-      return made(impl::make_chacha_opener(keys));
-    case Family::kCtr:
-      return made(impl::make_ctr_opener(keys));
+    case Family::kGcm: return made(impl::make_gcm_opener(keys));
+    case Family::kChaCha: return made(impl::make_chacha_opener(keys));
+    case Family::kCtr: return made(impl::make_ctr_opener(keys));
   }
   return fail(ErrorCode::kInternal, "a cipher of no family");
 }

@@ -12,18 +12,18 @@ namespace bastion::crypto {
 
 /// CipherInfo describes one encryption algorithm name of IANA's or OpenSSH's list.
 struct CipherInfo {
-  std::string_view name;     // "aes128-gcm@openssh.com"
-  std::size_t key_len;       // 64 for chacha20-poly1305@openssh.com
-  std::size_t iv_len;        // 12 for AES-GCM, 16 for AES-CTR, 0 for ChaCha20
-  std::size_t block_len;     // what padding must align to: 16 for AES, 8 for ChaCha20
-  std::size_t tag_len;       // 16 for AEAD modes, 0 where a MAC algorithm is negotiated
-  bool aead;                 // then no MAC algorithm applies
+  std::string_view name;  // "aes128-gcm@openssh.com"
+  std::size_t key_len;    // 64 for chacha20-poly1305@openssh.com
+  std::size_t iv_len;     // 12 for AES-GCM, 16 for AES-CTR, 0 for ChaCha20
+  std::size_t block_len;  // what padding must align to: 16 for AES, 8 for ChaCha20
+  std::size_t tag_len;    // 16 for AEAD modes, 0 where a MAC algorithm is negotiated
+  bool aead;              // then no MAC algorithm applies
 };
 struct MacInfo {
-  std::string_view name;     // "hmac-sha2-256-etm@openssh.com"
+  std::string_view name;  // "hmac-sha2-256-etm@openssh.com"
   std::size_t key_len;
   std::size_t tag_len;
-  bool etm;                  // encrypt-then-MAC: packet_length stays in clear
+  bool etm;  // encrypt-then-MAC: packet_length stays in clear
 };
 /// find_* return nullptr for a name that we do not have.
 const CipherInfo* find_cipher(std::string_view name);

@@ -124,14 +124,10 @@ Result<PrivateKey> PrivateKey::generate(KeyType type, std::uint32_t rsa_bits) {
       ED25519_keypair(point.data(), material.ed25519.data());
       break;
     }
-    case KeyType::kRsa:
-      BASTION_TRY(generate_rsa(rsa_bits, material));
-      break;
+    case KeyType::kRsa: BASTION_TRY(generate_rsa(rsa_bits, material)); break;
     case KeyType::kEcdsaP256:
     case KeyType::kEcdsaP384:
-    case KeyType::kEcdsaP521:
-      BASTION_TRY(generate_ecdsa(material));
-      break;
+    case KeyType::kEcdsaP521: BASTION_TRY(generate_ecdsa(material)); break;
     case KeyType::kSkEd25519:
     case KeyType::kSkEcdsaP256:
       return fail(ErrorCode::kUnsupported, "a FIDO key is made by its authenticator only");

@@ -152,16 +152,10 @@ Result<PrivateKey> parse_pem_content(std::string_view label, ByteView content) {
     return malformed("bytes trail the private key in a PEM file");
   }
   switch (any == nullptr ? EVP_PKEY_NONE : EVP_PKEY_id(any.get())) {
-    case EVP_PKEY_NONE:
-      break;
-    case EVP_PKEY_RSA:
-      rsa.reset(EVP_PKEY_get1_RSA(any.get()));
-      break;
-    case EVP_PKEY_EC:
-      ec.reset(EVP_PKEY_get1_EC_KEY(any.get()));
-      break;
-    case EVP_PKEY_ED25519:
-      return from_ed25519(any.get());
+    case EVP_PKEY_NONE: break;
+    case EVP_PKEY_RSA: rsa.reset(EVP_PKEY_get1_RSA(any.get())); break;
+    case EVP_PKEY_EC: ec.reset(EVP_PKEY_get1_EC_KEY(any.get())); break;
+    case EVP_PKEY_ED25519: return from_ed25519(any.get());
     default:
       return fail(ErrorCode::kUnsupported, "a private key is of a type that SSH does not use");
   }

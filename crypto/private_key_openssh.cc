@@ -131,17 +131,13 @@ Status read_rsa(Reader& reader, PrivateMaterial& out) {
 
 Status read_private_fields(Reader& reader, PrivateMaterial& out) {
   switch (out.type) {
-    case KeyType::kEd25519:
-      return read_ed25519(reader, out);
-    case KeyType::kRsa:
-      return read_rsa(reader, out);
+    case KeyType::kEd25519: return read_ed25519(reader, out);
+    case KeyType::kRsa: return read_rsa(reader, out);
     case KeyType::kEcdsaP256:
     case KeyType::kEcdsaP384:
-    case KeyType::kEcdsaP521:
-      return read_ecdsa(reader, out);
+    case KeyType::kEcdsaP521: return read_ecdsa(reader, out);
     case KeyType::kSkEd25519:
-    case KeyType::kSkEcdsaP256:
-      break;
+    case KeyType::kSkEcdsaP256: break;
   }
   return fail(ErrorCode::kUnsupported,
               "the private key is inside a FIDO authenticator: only its owner can use it");

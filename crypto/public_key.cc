@@ -136,8 +136,7 @@ Status load_application(std::string_view application, PublicMaterial& out) {
 /// load reads the fields behind the type's name.
 Status load(KeyType type, Reader& reader, PublicMaterial& out) {
   switch (type) {
-    case KeyType::kEd25519:
-      return load_ed25519(reader.string(), out);
+    case KeyType::kEd25519: return load_ed25519(reader.string(), out);
     case KeyType::kRsa: {
       const ByteView e = reader.mpint();
       const ByteView n = reader.mpint();

@@ -103,20 +103,13 @@ const SignatureAlgorithm* find_signature_algorithm(std::string_view name) {
 
 std::span<const SignatureAlgorithm* const> pick_signature_algorithms(KeyType type) {
   switch (type) {
-    case KeyType::kEd25519:
-      return kPickEd25519;
-    case KeyType::kRsa:
-      return kPickRsa;
-    case KeyType::kEcdsaP256:
-      return kPickP256;
-    case KeyType::kEcdsaP384:
-      return kPickP384;
-    case KeyType::kEcdsaP521:
-      return kPickP521;
-    case KeyType::kSkEd25519:
-      return kPickSkEd25519;
-    case KeyType::kSkEcdsaP256:
-      return kPickSkP256;
+    case KeyType::kEd25519: return kPickEd25519;
+    case KeyType::kRsa: return kPickRsa;
+    case KeyType::kEcdsaP256: return kPickP256;
+    case KeyType::kEcdsaP384: return kPickP384;
+    case KeyType::kEcdsaP521: return kPickP521;
+    case KeyType::kSkEd25519: return kPickSkEd25519;
+    case KeyType::kSkEcdsaP256: return kPickSkP256;
   }
   return {};
 }
@@ -141,51 +134,37 @@ const SignatureAlgorithm& plain_algorithm_for(const SignatureAlgorithm& algorith
 
 std::string_view curve_name(KeyType type) {
   switch (type) {
-    case KeyType::kEcdsaP384:
-      return "nistp384";
-    case KeyType::kEcdsaP521:
-      return "nistp521";
-    default:
-      return "nistp256";
+    case KeyType::kEcdsaP384: return "nistp384";
+    case KeyType::kEcdsaP521: return "nistp521";
+    default: return "nistp256";
   }
 }
 
 int curve_nid(KeyType type) {
   switch (type) {
-    case KeyType::kEcdsaP384:
-      return NID_secp384r1;
-    case KeyType::kEcdsaP521:
-      return NID_secp521r1;
-    default:
-      return NID_X9_62_prime256v1;
+    case KeyType::kEcdsaP384: return NID_secp384r1;
+    case KeyType::kEcdsaP521: return NID_secp521r1;
+    default: return NID_X9_62_prime256v1;
   }
 }
 
 HashAlgorithm ecdsa_hash(KeyType type) {
   switch (type) {
-    case KeyType::kEcdsaP384:
-      return HashAlgorithm::kSha384;
-    case KeyType::kEcdsaP521:
-      return HashAlgorithm::kSha512;
-    default:
-      return HashAlgorithm::kSha256;
+    case KeyType::kEcdsaP384: return HashAlgorithm::kSha384;
+    case KeyType::kEcdsaP521: return HashAlgorithm::kSha512;
+    default: return HashAlgorithm::kSha256;
   }
 }
 
 std::size_t num_key_fields(KeyType type) {
   switch (type) {
-    case KeyType::kEd25519:
-      return 1;  // the point
-    case KeyType::kRsa:
-      return 2;  // e, n
+    case KeyType::kEd25519: return 1;  // the point
+    case KeyType::kRsa: return 2;      // e, n
     case KeyType::kEcdsaP256:
     case KeyType::kEcdsaP384:
-    case KeyType::kEcdsaP521:
-      return 2;  // the curve's name, the point
-    case KeyType::kSkEd25519:
-      return 2;  // the point, the application
-    case KeyType::kSkEcdsaP256:
-      return 3;  // the curve's name, the point, the application
+    case KeyType::kEcdsaP521: return 2;    // the curve's name, the point
+    case KeyType::kSkEd25519: return 2;    // the point, the application
+    case KeyType::kSkEcdsaP256: return 3;  // the curve's name, the point, the application
   }
   return 0;
 }

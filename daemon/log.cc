@@ -22,28 +22,20 @@ constexpr std::size_t kLineBytesMax = 4096;
 
 std::string_view journal_priority(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug:
-      return "<7>";
-    case LogLevel::kInfo:
-      return "<6>";
-    case LogLevel::kWarning:
-      return "<4>";
-    case LogLevel::kError:
-      return "<3>";
+    case LogLevel::kDebug: return "<7>";
+    case LogLevel::kInfo: return "<6>";
+    case LogLevel::kWarning: return "<4>";
+    case LogLevel::kError: return "<3>";
   }
   return "<6>";
 }
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarning:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      return spdlog::level::err;
+    case LogLevel::kDebug: return spdlog::level::debug;
+    case LogLevel::kInfo: return spdlog::level::info;
+    case LogLevel::kWarning: return spdlog::level::warn;
+    case LogLevel::kError: return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -117,14 +109,10 @@ Result<LogLevel> parse_log_level(std::string_view name) {
 
 std::string_view log_level_name(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kWarning:
-      return "warning";
-    case LogLevel::kError:
-      return "error";
+    case LogLevel::kDebug: return "debug";
+    case LogLevel::kInfo: return "info";
+    case LogLevel::kWarning: return "warning";
+    case LogLevel::kError: return "error";
   }
   return "info";
 }
@@ -172,8 +160,7 @@ struct Log::Impl {
   bool journal = false;
   std::string role;
   spdlog::logger logger;
-  explicit Impl(std::string_view name)
-      : role(name), logger(role, std::make_shared<StderrSink>()) {}
+  explicit Impl(std::string_view name) : role(name), logger(role, std::make_shared<StderrSink>()) {}
 };
 
 Log::Log(std::string_view role, LogLevel level) : impl_(std::make_unique<Impl>(role)) {

@@ -22,17 +22,12 @@ namespace {
 
 int role_main(ProcessContext& context) {
   switch (context.role) {
-    case ipc::Role::kGate:
-      return gate_main(context);
-    case ipc::Role::kWorker:
-      return worker_main(context);
-    case ipc::Role::kWarden:
-      return warden_main(context);
-    case ipc::Role::kRecorder:
-      return recorder_main(context);
+    case ipc::Role::kGate: return gate_main(context);
+    case ipc::Role::kWorker: return worker_main(context);
+    case ipc::Role::kWarden: return warden_main(context);
+    case ipc::Role::kRecorder: return recorder_main(context);
     case ipc::Role::kSupervisor:
-    case ipc::Role::kResolver:
-      break;
+    case ipc::Role::kResolver: break;
   }
   context.log.error("this role has a program of its own");
   return 2;
@@ -41,8 +36,7 @@ int role_main(ProcessContext& context) {
 int run_role(const std::string& name, std::uint32_t index, const std::string& level_name) {
   const Result<ipc::Role> role = parse_role(name);
   const LogLevel level = parse_log_level(level_name).value_or(LogLevel::kInfo);
-  const bool one =
-      role && (*role == ipc::Role::kWarden || *role == ipc::Role::kRecorder);
+  const bool one = role && (*role == ipc::Role::kWarden || *role == ipc::Role::kRecorder);
   Log log(one ? name : name + " " + std::to_string(index), level);
   if (!role) {
     log.error("no role of that name");

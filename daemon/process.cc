@@ -21,16 +21,12 @@ bool is_channel(int fd) {
 
 RingProfile ring_profile(ipc::Role role) {
   switch (role) {
-    case ipc::Role::kGate:
-      return RingProfile::kGate;
-    case ipc::Role::kWorker:
-      return RingProfile::kWorker;
+    case ipc::Role::kGate: return RingProfile::kGate;
+    case ipc::Role::kWorker: return RingProfile::kWorker;
     case ipc::Role::kWarden:
     case ipc::Role::kResolver:
-    case ipc::Role::kRecorder:
-      return RingProfile::kWarden;
-    case ipc::Role::kSupervisor:
-      return RingProfile::kSupervisor;
+    case ipc::Role::kRecorder: return RingProfile::kWarden;
+    case ipc::Role::kSupervisor: return RingProfile::kSupervisor;
   }
   return RingProfile::kGate;
 }
@@ -39,26 +35,19 @@ RingProfile ring_profile(ipc::Role role) {
 
 std::string_view role_name(ipc::Role role) {
   switch (role) {
-    case ipc::Role::kSupervisor:
-      return "supervisor";
-    case ipc::Role::kGate:
-      return "gate";
-    case ipc::Role::kWorker:
-      return "worker";
-    case ipc::Role::kWarden:
-      return "warden";
-    case ipc::Role::kResolver:
-      return "resolver";
-    case ipc::Role::kRecorder:
-      return "recorder";
+    case ipc::Role::kSupervisor: return "supervisor";
+    case ipc::Role::kGate: return "gate";
+    case ipc::Role::kWorker: return "worker";
+    case ipc::Role::kWarden: return "warden";
+    case ipc::Role::kResolver: return "resolver";
+    case ipc::Role::kRecorder: return "recorder";
   }
   return "unknown";
 }
 
 Result<ipc::Role> parse_role(std::string_view name) {
-  for (const ipc::Role role :
-       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver,
-        ipc::Role::kRecorder}) {
+  for (const ipc::Role role : {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden,
+                               ipc::Role::kResolver, ipc::Role::kRecorder}) {
     if (name == role_name(role)) {
       return role;
     }

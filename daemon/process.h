@@ -31,14 +31,14 @@ Result<ipc::Role> parse_role(std::string_view name);
 /// of pairs that the test made, and `sandboxed` is false.
 struct ProcessContext {
   ipc::Role role{};
-  std::uint32_t index = 0;      // among those of its role
+  std::uint32_t index = 0;  // among those of its role
   Log& log;
-  UniqueFd supervisor;          // kSupervisorFd
-  UniqueFd warden;              // kWardenFd; none in the warden
+  UniqueFd supervisor;  // kSupervisorFd
+  UniqueFd warden;      // kWardenFd; none in the warden
   bool sandboxed = true;
-  UniqueFd record_ring{};       // kRecordRingFd, kRecordBellFd; none where nothing is recorded
+  UniqueFd record_ring{};  // kRecordRingFd, kRecordBellFd; none where nothing is recorded
   UniqueFd record_bell{};
-  sandbox::Extras extras{};     // what this process needs beyond its role's rules
+  sandbox::Extras extras{};  // what this process needs beyond its role's rules
 };
 
 /// start_role prepares a freshly executed child: checks its descriptors, ignores SIGPIPE, SIGHUP,
@@ -54,7 +54,7 @@ Status start_role(ipc::Role role);
 Status seal(ProcessContext& context, Ring* ring);
 
 /// Each role's entry point is declared in its own folder and returns the exit status:
-/// int gate_main(ProcessContext&), worker_main, warden_main, recorder_main. It returns when its channel with the
-/// supervisor ends.
+/// int gate_main(ProcessContext&), worker_main, warden_main, recorder_main. It returns when its
+/// channel with the supervisor ends.
 
 }  // namespace bastion::daemon

@@ -29,8 +29,8 @@ std::shared_ptr<const proto::TransportOptions> server_options(const ipc::Setting
   return std::make_shared<const proto::TransportOptions>(std::move(options));
 }
 
-std::shared_ptr<const proto::TransportOptions> client_options(
-    const ipc::Settings& settings, const ipc::TargetConnected& target) {
+std::shared_ptr<const proto::TransportOptions> client_options(const ipc::Settings& settings,
+                                                              const ipc::TargetConnected& target) {
   proto::TransportOptions options = common_options(settings);
   options.role = proto::Role::kClient;
   options.algorithms.host_keys = target.host_key_algorithms;
@@ -64,17 +64,12 @@ crypto::Digest digest_of(ByteView bytes) {
 
 proto::DisconnectReason reason_for(const Error& error) {
   switch (error.code) {
-    case ErrorCode::kMac:
-      return proto::DisconnectReason::kMacError;
-    case ErrorCode::kKeyExchange:
-      return proto::DisconnectReason::kKeyExchangeFailed;
-    case ErrorCode::kHostKey:
-      return proto::DisconnectReason::kHostKeyNotVerifiable;
+    case ErrorCode::kMac: return proto::DisconnectReason::kMacError;
+    case ErrorCode::kKeyExchange: return proto::DisconnectReason::kKeyExchangeFailed;
+    case ErrorCode::kHostKey: return proto::DisconnectReason::kHostKeyNotVerifiable;
     case ErrorCode::kProtocol:
-    case ErrorCode::kMalformed:
-      return proto::DisconnectReason::kProtocolError;
-    default:
-      return proto::DisconnectReason::kByApplication;
+    case ErrorCode::kMalformed: return proto::DisconnectReason::kProtocolError;
+    default: return proto::DisconnectReason::kByApplication;
   }
 }
 

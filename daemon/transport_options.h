@@ -14,8 +14,8 @@ std::shared_ptr<const proto::TransportOptions> server_options(const ipc::Setting
 
 /// client_options makes those for a connection to one target: what is on record of its host keys
 /// comes first, and its legacy names are added.
-std::shared_ptr<const proto::TransportOptions> client_options(
-    const ipc::Settings& settings, const ipc::TargetConnected& target);
+std::shared_ptr<const proto::TransportOptions> client_options(const ipc::Settings& settings,
+                                                              const ipc::TargetConnected& target);
 
 /// exchange_message copies the parts of an exchange into the form in which the warden gets them.
 ipc::Exchange exchange_message(const proto::Exchange& exchange);

@@ -79,10 +79,10 @@ Status add_legacy(AlgorithmLists& lists, std::span<const std::string> names) {
 }
 
 void prefer_host_keys(AlgorithmLists& lists, std::span<const std::string> known) {
-  std::stable_partition(
-      lists.host_keys.begin(), lists.host_keys.end(), [&](const std::string& name) {
-        return std::find(known.begin(), known.end(), name) != known.end();
-      });
+  std::stable_partition(lists.host_keys.begin(), lists.host_keys.end(),
+                        [&](const std::string& name) {
+                          return std::find(known.begin(), known.end(), name) != known.end();
+                        });
 }
 
 }  // namespace bastion::proto

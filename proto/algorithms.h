@@ -16,7 +16,7 @@ namespace bastion::proto {
 /// crypto/ implements may be in it.
 struct AlgorithmLists {
   std::vector<std::string> kex;
-  std::vector<std::string> host_keys;    // a client's wishes; a server offers those of its keys
+  std::vector<std::string> host_keys;  // a client's wishes; a server offers those of its keys
   std::vector<std::string> ciphers;
   std::vector<std::string> macs;
   std::vector<std::string> public_keys;  // for user authentication: accepted, or used to log in

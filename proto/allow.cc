@@ -78,16 +78,13 @@ bool may_start(const Permissions& permissions, const ChannelRequest& request) {
     return permissions.shell || permissions.exec;  // whatever is asked for, a command runs
   }
   switch (request.type) {
-    case ChannelRequestType::kShell:
-      return permissions.shell;
-    case ChannelRequestType::kExec:
-      return may_exec(permissions, request.text);
+    case ChannelRequestType::kShell: return permissions.shell;
+    case ChannelRequestType::kExec: return may_exec(permissions, request.text);
     case ChannelRequestType::kSubsystem:
       return permissions.every_subsystem ||
              std::ranges::find(permissions.subsystems, request.text) !=
                  permissions.subsystems.end();
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -141,16 +138,11 @@ bool allows(const Permissions& permissions, const ChannelOpen& open) {
              matches(permissions.forward_local, open.host_or_path, open.port);
     case ChannelType::kDirectStreamlocal:
       return matches(permissions.forward_local_sockets, open.host_or_path);
-    case ChannelType::kForwardedTcpip:
-      return !permissions.forward_remote.empty();
-    case ChannelType::kForwardedStreamlocal:
-      return !permissions.forward_remote_sockets.empty();
-    case ChannelType::kX11:
-      return permissions.x11;
-    case ChannelType::kAgent:
-      return permissions.agent;
-    case ChannelType::kUnknown:
-      break;
+    case ChannelType::kForwardedTcpip: return !permissions.forward_remote.empty();
+    case ChannelType::kForwardedStreamlocal: return !permissions.forward_remote_sockets.empty();
+    case ChannelType::kX11: return permissions.x11;
+    case ChannelType::kAgent: return permissions.agent;
+    case ChannelType::kUnknown: break;
   }
   return false;
 }
@@ -163,30 +155,22 @@ bool allows(const Permissions& permissions, Leg leg, const ChannelRequest& reque
     case ChannelRequestType::kPty:
       return permissions.pty && request.text.size() <= kTermBytesMax &&
              is_visible_ascii(request.text) && request.modes.size() <= kTerminalModesBytesMax;
-    case ChannelRequestType::kWindowChange:
-      return permissions.pty;
-    case ChannelRequestType::kX11:
-      return permissions.x11;
-    case ChannelRequestType::kAgent:
-      return permissions.agent;
-    case ChannelRequestType::kEnv:
-      return may_set(permissions, request);
+    case ChannelRequestType::kWindowChange: return permissions.pty;
+    case ChannelRequestType::kX11: return permissions.x11;
+    case ChannelRequestType::kAgent: return permissions.agent;
+    case ChannelRequestType::kEnv: return may_set(permissions, request);
     case ChannelRequestType::kShell:
     case ChannelRequestType::kExec:
-    case ChannelRequestType::kSubsystem:
-      return may_start(permissions, request);
+    case ChannelRequestType::kSubsystem: return may_start(permissions, request);
     case ChannelRequestType::kSignal:
       return permissions.force_command.empty() && is_signal_name(request.text);
-    case ChannelRequestType::kBreak:
-      return permissions.force_command.empty();
+    case ChannelRequestType::kBreak: return permissions.force_command.empty();
     case ChannelRequestType::kEow:
     case ChannelRequestType::kXonXoff:
     case ChannelRequestType::kExitStatus:
-    case ChannelRequestType::kExitSignal:
-      return true;
+    case ChannelRequestType::kExitSignal: return true;
     case ChannelRequestType::kKeepalive:  // answered by us: that is what it asks for
-    case ChannelRequestType::kUnknown:
-      break;
+    case ChannelRequestType::kUnknown: break;
   }
   return false;
 }
@@ -201,10 +185,8 @@ bool allows(const Permissions& permissions, const GlobalRequest& request) {
     case GlobalRequestType::kCancelTcpipForward:
     case GlobalRequestType::kCancelStreamlocalForward:
       // Of what was allowed: the bridge passes the cancellation of a forwarding that it knows.
-    case GlobalRequestType::kNoMoreSessions:
-      return true;
-    case GlobalRequestType::kUnknown:
-      break;
+    case GlobalRequestType::kNoMoreSessions: return true;
+    case GlobalRequestType::kUnknown: break;
   }
   return false;
 }

@@ -63,14 +63,10 @@ Result<ClientAuthStep> AuthClient::on_message(ByteView payload) {
     return broken(ErrorCode::kProtocol, "message not allowed during user authentication", message);
   }
   switch (message) {
-    case kMsgServiceAccept:
-      return on_service_accept(payload);
-    case kMsgUserauthFailure:
-      return on_failure(payload);
-    case kMsgUserauthBanner:
-      return on_banner(payload);
-    default:
-      break;
+    case kMsgServiceAccept: return on_service_accept(payload);
+    case kMsgUserauthFailure: return on_failure(payload);
+    case kMsgUserauthBanner: return on_banner(payload);
+    default: break;
   }
   if (const auto success = parse_userauth_success(payload); !success) {
     return broken(success.error().code, success.error().text, success.error().detail);

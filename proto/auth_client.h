@@ -79,17 +79,14 @@ class AuthClient {
   /// permits is the table of messages: default deny.
   static constexpr bool permits(State state, std::uint8_t message) {
     switch (state) {
-      case State::kExpectAccept:
-        return message == kMsgServiceAccept;
-      case State::kReady:
-        return message == kMsgUserauthBanner;
+      case State::kExpectAccept: return message == kMsgServiceAccept;
+      case State::kReady: return message == kMsgUserauthBanner;
       case State::kExpectAnswer:
         return message == kMsgUserauthFailure || message == kMsgUserauthSuccess ||
                message == kMsgUserauthBanner;
       case State::kIdle:
       case State::kDone:
-      case State::kBroken:
-        return false;
+      case State::kBroken: return false;
     }
     return false;
   }

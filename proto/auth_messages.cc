@@ -207,19 +207,15 @@ Bytes userauth_signed_data(const SignedRequest& request) {
 DisconnectReason auth_disconnect_reason(const Error& error) {
   switch (error.code) {
     case ErrorCode::kLimit:
-    case ErrorCode::kAuth:
-      return DisconnectReason::kNoMoreAuthMethodsAvailable;
-    case ErrorCode::kUnsupported:
-      return DisconnectReason::kServiceNotAvailable;
+    case ErrorCode::kAuth: return DisconnectReason::kNoMoreAuthMethodsAvailable;
+    case ErrorCode::kUnsupported: return DisconnectReason::kServiceNotAvailable;
     case ErrorCode::kIo:
-    case ErrorCode::kInternal:
-      return DisconnectReason::kByApplication;
+    case ErrorCode::kInternal: return DisconnectReason::kByApplication;
     case ErrorCode::kProtocol:
     case ErrorCode::kMac:
     case ErrorCode::kKeyExchange:
     case ErrorCode::kHostKey:
-    case ErrorCode::kMalformed:
-      return DisconnectReason::kProtocolError;
+    case ErrorCode::kMalformed: return DisconnectReason::kProtocolError;
   }
   return DisconnectReason::kProtocolError;
 }

@@ -195,8 +195,7 @@ Status AuthServer::provide_verdict(AuthVerdict verdict, std::string_view methods
       methods_left_ = methods_left;
       sink_.send(encode_userauth_failure({methods_left_, true}));
       return {};
-    case AuthVerdict::kFailure:
-      return refuse();
+    case AuthVerdict::kFailure: return refuse();
   }
   return broken(ErrorCode::kInternal, "a verdict of no known kind");
 }

@@ -111,16 +111,13 @@ class AuthServer {
   /// ignored (RFC 4252 5.1); whoever takes the connection over goes on so.
   static constexpr bool permits(State state, std::uint8_t message) {
     switch (state) {
-      case State::kExpectService:
-        return message == kMsgServiceRequest;
+      case State::kExpectService: return message == kMsgServiceRequest;
       case State::kExpectRequest:
         return message == kMsgServiceRequest || message == kMsgUserauthRequest;
-      case State::kDone:
-        return message == kMsgUserauthRequest;
+      case State::kDone: return message == kMsgUserauthRequest;
       case State::kQuery:
       case State::kVerify:
-      case State::kBroken:
-        return false;
+      case State::kBroken: return false;
     }
     return false;
   }

@@ -23,13 +23,10 @@ Status Bridge::on_message(Leg from, Payload payload) {
   }
   const std::uint8_t message = payload.message();
   switch (message) {
-    case kMsgGlobalRequest:
-      return state_->on_global_request(from, payload);
+    case kMsgGlobalRequest: return state_->on_global_request(from, payload);
     case kMsgRequestSuccess:
-    case kMsgRequestFailure:
-      return state_->on_global_reply(from, payload);
-    case kMsgChannelOpen:
-      return state_->on_open(from, payload);
+    case kMsgRequestFailure: return state_->on_global_reply(from, payload);
+    case kMsgChannelOpen: return state_->on_open(from, payload);
     default:
       if (message >= kMsgChannelOpenConfirmation && message <= kMsgChannelFailure) {
         return state_->on_channel_message(from, payload);
@@ -63,39 +60,26 @@ Status Bridge::State::on_channel_message(Leg from, Payload payload) {
     case ChannelVerdict::kRefused:
       return fail(ErrorCode::kProtocol, "a message that this channel's state does not allow",
                   message);
-    case ChannelVerdict::kDropped:
-      return {};
-    case ChannelVerdict::kHandled:
-      break;
+    case ChannelVerdict::kDropped: return {};
+    case ChannelVerdict::kHandled: break;
   }
   Channel& channel = *channels.find(number);
   switch (message) {
-    case kMsgChannelOpenConfirmation:
-      return on_confirmation(from, number, channel, payload);
-    case kMsgChannelOpenFailure:
-      return on_open_failure(from, number, channel, payload);
-    case kMsgChannelWindowAdjust:
-      return on_window_adjust(from, number, channel, payload);
+    case kMsgChannelOpenConfirmation: return on_confirmation(from, number, channel, payload);
+    case kMsgChannelOpenFailure: return on_open_failure(from, number, channel, payload);
+    case kMsgChannelWindowAdjust: return on_window_adjust(from, number, channel, payload);
     case kMsgChannelData:
-    case kMsgChannelExtendedData:
-      return on_data(from, channel, payload);
-    case kMsgChannelRequest:
-      return on_channel_request(from, number, channel, payload);
-    default:
-      break;
+    case kMsgChannelExtendedData: return on_data(from, channel, payload);
+    case kMsgChannelRequest: return on_channel_request(from, number, channel, payload);
+    default: break;
   }
   if (payload.len != 5) {
     return fail(ErrorCode::kProtocol, "a channel message with bytes left over", message);
   }
   switch (message) {
-    case kMsgChannelEof:
-      on_eof(from, number, channel);
-      return {};
-    case kMsgChannelClose:
-      on_close(from, number, channel);
-      return {};
-    default:
-      return on_channel_reply(from, number, channel, payload);
+    case kMsgChannelEof: on_eof(from, number, channel); return {};
+    case kMsgChannelClose: on_close(from, number, channel); return {};
+    default: return on_channel_reply(from, number, channel, payload);
   }
 }
 

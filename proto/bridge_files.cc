@@ -49,8 +49,8 @@ std::string join(const std::vector<std::string>& paths) {
 }  // namespace
 
 const FileRules& file_rules_of(const Permissions& permissions, ChannelUse use) {
-  // A command's rules come with sftp where that is what allows it (proto/allow.cc); a forced command
-  // is one, whatever was asked for.
+  // A command's rules come with sftp where that is what allows it (proto/allow.cc); a forced
+  // command is one, whatever was asked for.
   const bool command = use != ChannelUse::kSubsystem || !permissions.force_command.empty();
   return command && permissions.exec ? permissions.exec_files : permissions.sftp_files;
 }

@@ -25,19 +25,16 @@ Status Bridge::State::on_global_request(Leg from, Payload payload) {
   }
   switch (request.type) {
     case GlobalRequestType::kTcpipForward:
-    case GlobalRequestType::kStreamlocalForward:
-      return on_forward(request, payload);
+    case GlobalRequestType::kStreamlocalForward: return on_forward(request, payload);
     case GlobalRequestType::kCancelTcpipForward:
-    case GlobalRequestType::kCancelStreamlocalForward:
-      return on_cancel_forward(request, payload);
+    case GlobalRequestType::kCancelStreamlocalForward: return on_cancel_forward(request, payload);
     case GlobalRequestType::kNoMoreSessions:
       if (!request.want_reply) {
         sink(Leg::kUpstream).send_in_place(payload);
         return {};
       }
       return relay_global(request, {}, payload);
-    case GlobalRequestType::kUnknown:
-      break;
+    case GlobalRequestType::kUnknown: break;
   }
   return answer_global(from, request.want_reply, false);
 }

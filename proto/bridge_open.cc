@@ -10,17 +10,14 @@ namespace {
 /// is_opened_by: sessions and direct-* are the user's to open, the others the target's.
 constexpr bool is_opened_by(Leg leg, ChannelType type) {
   switch (type) {
-    case ChannelType::kUnknown:
-      return false;
+    case ChannelType::kUnknown: return false;
     case ChannelType::kSession:
     case ChannelType::kDirectTcpip:
-    case ChannelType::kDirectStreamlocal:
-      return leg == Leg::kDownstream;
+    case ChannelType::kDirectStreamlocal: return leg == Leg::kDownstream;
     case ChannelType::kForwardedTcpip:
     case ChannelType::kForwardedStreamlocal:
     case ChannelType::kX11:
-    case ChannelType::kAgent:
-      return leg == Leg::kUpstream;
+    case ChannelType::kAgent: return leg == Leg::kUpstream;
   }
   return false;
 }
@@ -60,10 +57,8 @@ std::optional<std::string> Bridge::State::open_limit(Leg from, const ChannelOpen
 
 bool Bridge::State::was_asked_for(const ChannelOpen& open) const {
   switch (open.type) {
-    case ChannelType::kX11:
-      return x11_accepted;
-    case ChannelType::kAgent:
-      return agent_accepted;
+    case ChannelType::kX11: return x11_accepted;
+    case ChannelType::kAgent: return agent_accepted;
     case ChannelType::kForwardedTcpip:
     case ChannelType::kForwardedStreamlocal:
       return std::ranges::any_of(forwards, [&](const Forward& forward) {
@@ -76,8 +71,7 @@ bool Bridge::State::was_asked_for(const ChannelOpen& open) const {
         return !forward.socket && forward.port == open.port &&
                stands_for(forward.host_or_path, open.host_or_path);
       });
-    default:
-      return true;
+    default: return true;
   }
 }
 

@@ -17,10 +17,8 @@ constexpr bool has_consequences(ChannelRequestType type) {
     case ChannelRequestType::kShell:
     case ChannelRequestType::kExec:
     case ChannelRequestType::kSubsystem:
-    case ChannelRequestType::kSignal:
-      return true;
-    default:
-      return false;
+    case ChannelRequestType::kSignal: return true;
+    default: return false;
   }
 }
 
@@ -109,9 +107,7 @@ Status Bridge::State::relay_request(Leg from, Channel& channel, const ChannelReq
 void Bridge::State::note_relayed(ChannelNumber number, Channel& channel,
                                  const ChannelRequest& request) {
   switch (request.type) {
-    case ChannelRequestType::kEnv:
-      ++channel.num_env;
-      break;
+    case ChannelRequestType::kEnv: ++channel.num_env; break;
     case ChannelRequestType::kShell:
     case ChannelRequestType::kExec:
     case ChannelRequestType::kSubsystem:
@@ -125,11 +121,8 @@ void Bridge::State::note_relayed(ChannelNumber number, Channel& channel,
       channel.exit_seen = true;
       channel.exit_status = request.exit_status;
       break;
-    case ChannelRequestType::kExitSignal:
-      channel.exit_seen = true;
-      break;
-    default:
-      break;
+    case ChannelRequestType::kExitSignal: channel.exit_seen = true; break;
+    default: break;
   }
 }
 
@@ -149,15 +142,9 @@ Status Bridge::State::on_channel_reply(Leg from, ChannelNumber number, Channel& 
     sink(to).send_in_place(payload);
   }
   switch (reply.type) {
-    case ChannelRequestType::kPty:
-      channel.pty = channel.pty || success;
-      break;
-    case ChannelRequestType::kX11:
-      x11_accepted = x11_accepted || success;
-      break;
-    case ChannelRequestType::kAgent:
-      agent_accepted = agent_accepted || success;
-      break;
+    case ChannelRequestType::kPty: channel.pty = channel.pty || success; break;
+    case ChannelRequestType::kX11: x11_accepted = x11_accepted || success; break;
+    case ChannelRequestType::kAgent: agent_accepted = agent_accepted || success; break;
     case ChannelRequestType::kShell:
     case ChannelRequestType::kExec:
     case ChannelRequestType::kSubsystem:
@@ -171,8 +158,7 @@ Status Bridge::State::on_channel_reply(Leg from, ChannelNumber number, Channel& 
         drop_files(channel);
       }
       break;
-    default:
-      break;
+    default: break;
   }
   flush_replies(to, number, channel);
   return {};

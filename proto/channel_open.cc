@@ -44,30 +44,19 @@ std::string_view short_name(const ChannelInfo& info) {
   switch (info.type) {
     case ChannelType::kSession:
       switch (info.use) {
-        case ChannelUse::kShell:
-          return "shell";
-        case ChannelUse::kExec:
-          return "exec";
-        case ChannelUse::kSubsystem:
-          return info.detail;
-        case ChannelUse::kNone:
-          return "session";
+        case ChannelUse::kShell: return "shell";
+        case ChannelUse::kExec: return "exec";
+        case ChannelUse::kSubsystem: return info.detail;
+        case ChannelUse::kNone: return "session";
       }
       return "session";
-    case ChannelType::kDirectTcpip:
-      return "tcp";
-    case ChannelType::kDirectStreamlocal:
-      return "socket";
-    case ChannelType::kForwardedTcpip:
-      return "tcp-back";
-    case ChannelType::kForwardedStreamlocal:
-      return "socket-back";
-    case ChannelType::kX11:
-      return "x11";
-    case ChannelType::kAgent:
-      return "agent";
-    case ChannelType::kUnknown:
-      break;
+    case ChannelType::kDirectTcpip: return "tcp";
+    case ChannelType::kDirectStreamlocal: return "socket";
+    case ChannelType::kForwardedTcpip: return "tcp-back";
+    case ChannelType::kForwardedStreamlocal: return "socket-back";
+    case ChannelType::kX11: return "x11";
+    case ChannelType::kAgent: return "agent";
+    case ChannelType::kUnknown: break;
   }
   return "unknown";
 }
@@ -106,10 +95,8 @@ Result<ChannelOpen> parse_channel_open(ByteView message) {
       open.originator_port = reader.u32();
       break;
     case ChannelType::kSession:
-    case ChannelType::kAgent:
-      break;
-    case ChannelType::kUnknown:
-      return open;
+    case ChannelType::kAgent: break;
+    case ChannelType::kUnknown: return open;
   }
   if (!reader.done()) {
     return fail(ErrorCode::kProtocol, "malformed channel open");

@@ -29,8 +29,7 @@ constexpr ChannelVerdict channel_permitted(PeerChannel state, std::uint8_t messa
   using enum ChannelVerdict;
   switch (message) {
     case kMsgChannelOpenConfirmation:
-    case kMsgChannelOpenFailure:
-      return state == kAsked ? kHandled : kRefused;
+    case kMsgChannelOpenFailure: return state == kAsked ? kHandled : kRefused;
     case kMsgChannelWindowAdjust:
     case kMsgChannelSuccess:
     case kMsgChannelFailure:
@@ -39,18 +38,15 @@ constexpr ChannelVerdict channel_permitted(PeerChannel state, std::uint8_t messa
       }
       return state == kOpen || state == kEof ? kHandled : kRefused;
     case kMsgChannelData:
-    case kMsgChannelExtendedData:
-      return state == kOpen ? kHandled : kRefused;
+    case kMsgChannelExtendedData: return state == kOpen ? kHandled : kRefused;
     case kMsgChannelEof:
       if (state == kEof) {
         return kDropped;
       }
       return state == kOpen ? kHandled : kRefused;
     case kMsgChannelClose:
-    case kMsgChannelRequest:
-      return state == kOpen || state == kEof ? kHandled : kRefused;
-    default:
-      return kRefused;
+    case kMsgChannelRequest: return state == kOpen || state == kEof ? kHandled : kRefused;
+    default: return kRefused;
   }
 }
 

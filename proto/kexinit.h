@@ -30,8 +30,9 @@ struct KexInit {
 };
 
 /// parse_kexinit checks form: at most limits::kKexInitBytesMax in all, names of 1 to 64 printable
-/// ASCII characters, a reserved field of 0 (the RFC reserves it, so whoever sets it speaks something
-/// else), nothing behind it. Any non-zero first_kex_packet_follows is true, as RFC 4251 5 demands.
+/// ASCII characters, a reserved field of 0 (the RFC reserves it, so whoever sets it speaks
+/// something else), nothing behind it. Any non-zero first_kex_packet_follows is true, as RFC 4251 5
+/// demands.
 [[nodiscard]] Result<KexInit> parse_kexinit(ByteView payload);
 
 /// encode_kexinit writes the payload that offers `lists` both ways, with "none" for compression.

@@ -23,14 +23,12 @@ Result<TcpData> LocalConnection::on_message(Payload payload) {
   };
   const std::uint8_t message = payload.message();
   switch (message) {
-    case kMsgGlobalRequest:
-      return nothing(state_->on_global_request(payload));
+    case kMsgGlobalRequest: return nothing(state_->on_global_request(payload));
     case kMsgRequestSuccess:
     case kMsgRequestFailure:
       state_->num_expected -= state_->num_expected > 0 ? 1 : 0;
       return TcpData{};
-    case kMsgChannelOpen:
-      return nothing(state_->on_open(payload));
+    case kMsgChannelOpen: return nothing(state_->on_open(payload));
     default:
       if (message >= kMsgChannelOpenConfirmation && message <= kMsgChannelFailure) {
         return state_->on_channel_message(payload);
@@ -73,23 +71,16 @@ Result<TcpData> LocalConnection::State::on_channel_message(Payload payload) {
     case ChannelVerdict::kRefused:
       return fail(ErrorCode::kProtocol, "a message that this channel's state does not allow",
                   message);
-    case ChannelVerdict::kDropped:
-      return TcpData{};
-    case ChannelVerdict::kHandled:
-      break;
+    case ChannelVerdict::kDropped: return TcpData{};
+    case ChannelVerdict::kHandled: break;
   }
   LocalChannel& channel = *channels.find(number);
   Status status;
   switch (message) {
     case kMsgChannelData:
-    case kMsgChannelExtendedData:
-      return on_data(number, channel, payload);
-    case kMsgChannelWindowAdjust:
-      status = on_window_adjust(number, channel, payload);
-      break;
-    case kMsgChannelRequest:
-      status = on_channel_request(number, channel, payload);
-      break;
+    case kMsgChannelExtendedData: return on_data(number, channel, payload);
+    case kMsgChannelWindowAdjust: status = on_window_adjust(number, channel, payload); break;
+    case kMsgChannelRequest: status = on_channel_request(number, channel, payload); break;
     default:
       if (payload.len != 5) {
         return fail(ErrorCode::kProtocol, "a channel message with bytes left over", message);

@@ -77,8 +77,7 @@ Status LocalConnection::State::on_channel_request(ChannelNumber number, LocalCha
       case ChannelRequestType::kSubsystem:
         success = starts = !channel.started && !channel.ending;
         break;
-      default:
-        break;
+      default: break;
     }
   }
   if (request->want_reply) {

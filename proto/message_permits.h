@@ -53,17 +53,14 @@ constexpr Verdict permitted(Role role, Phase phase, PeerKex kex, bool strict,
       case kMsgUnimplemented:
       case kMsgDebug:
         return strict && phase == Phase::kInitialKex ? Verdict::kRefused : Verdict::kTransport;
-      case kMsgKexInit:
-        return kex == PeerKex::kNone ? Verdict::kTransport : Verdict::kRefused;
+      case kMsgKexInit: return kex == PeerKex::kNone ? Verdict::kTransport : Verdict::kRefused;
       case kMsgKexMethodInit:
         return kex == PeerKex::kMethod && server ? Verdict::kTransport : Verdict::kRefused;
       case kMsgKexMethodReply:
         return kex == PeerKex::kMethod && !server ? Verdict::kTransport : Verdict::kRefused;
-      case kMsgNewKeys:
-        return kex == PeerKex::kNewKeys ? Verdict::kTransport : Verdict::kRefused;
+      case kMsgNewKeys: return kex == PeerKex::kNewKeys ? Verdict::kTransport : Verdict::kRefused;
       default:
-        return connection && phase == Phase::kAuthenticated ? Verdict::kDeliver
-                                                            : Verdict::kRefused;
+        return connection && phase == Phase::kAuthenticated ? Verdict::kDeliver : Verdict::kRefused;
     }
   }
 
@@ -73,8 +70,7 @@ constexpr Verdict permitted(Role role, Phase phase, PeerKex kex, bool strict,
     case kMsgDebug:
     case kMsgKexInit:
     case kMsgPing:
-    case kMsgPong:
-      return Verdict::kTransport;
+    case kMsgPong: return Verdict::kTransport;
     case kMsgExtInfo:
       // Where exactly in these phases (RFC 8308 2.4) depends on the message before.
       return phase == Phase::kService || (!server && phase == Phase::kAuth) ? Verdict::kTransport
@@ -84,8 +80,7 @@ constexpr Verdict permitted(Role role, Phase phase, PeerKex kex, bool strict,
       return server && phase != Phase::kAuthenticated ? Verdict::kDeliver : Verdict::kRefused;
     case kMsgServiceAccept:
       return !server && phase != Phase::kAuthenticated ? Verdict::kDeliver : Verdict::kRefused;
-    default:
-      break;
+    default: break;
   }
 
   // Key exchange messages outside of an exchange, and number 0, which RFC 4250 does not have.

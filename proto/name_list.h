@@ -7,9 +7,9 @@
 /// Name-lists (RFC 4251 5) as the text that they are on the wire: views, never taken apart.
 namespace bastion::proto {
 
-/// check_name_list: every name has at most 64 printable ASCII characters. An empty list has no names.
-/// Empty names, which RFC 4251 5 forbids, pass: libssh 0.10 ends its list of ciphers with a comma.
-/// They are never found and never chosen.
+/// check_name_list: every name has at most 64 printable ASCII characters. An empty list has no
+/// names. Empty names, which RFC 4251 5 forbids, pass: libssh 0.10 ends its list of ciphers with a
+/// comma. They are never found and never chosen.
 [[nodiscard]] Status check_name_list(std::string_view list);
 /// take_name removes the first name, and its comma, from `list` and gives it.
 std::string_view take_name(std::string_view& list);

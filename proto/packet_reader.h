@@ -19,7 +19,7 @@ class PacketReader {
     std::size_t need_bytes = 0;  // not 0: so many must be there for progress; nothing else is set
     std::size_t wire_bytes = 0;  // what it took of the input
     std::uint32_t seq = 0;
-    Payload payload;             // never empty
+    Payload payload;  // never empty
   };
 
   /// read opens the packet at the front of `in`, in place. packet_length is held against

@@ -43,8 +43,8 @@ struct FileRules {
 /// ended and how many bytes passed; kFull: the bytes, too.
 enum class RecordMode : std::uint8_t { kNone, kMetadata, kFull };
 
-/// RecordTerms is how one kind of channel is recorded. `input`: what is typed at a terminal, too, as
-/// far as the target echoes it. `bytes_max`: of a channel without a terminal so much of each
+/// RecordTerms is how one kind of channel is recorded. `input`: what is typed at a terminal, too,
+/// as far as the target echoes it. `bytes_max`: of a channel without a terminal so much of each
 /// direction is kept; the rest is counted.
 struct RecordTerms {
   RecordMode mode = RecordMode::kNone;
@@ -78,19 +78,19 @@ struct Permissions {
   bool agent = false;
   bool x11 = false;
   bool every_subsystem = false;
-  std::vector<std::string> subsystems;               // exact names, "sftp" among them
-  std::vector<ForwardPattern> forward_local;         // direct-tcpip, as the target sees them
-  std::vector<ForwardPattern> forward_remote;        // tcpip-forward: bind address and port
-  std::vector<std::string> forward_local_sockets;    // direct-streamlocal: path globs
-  std::vector<std::string> forward_remote_sockets;   // streamlocal-forward: path globs
-  std::vector<std::string> env;                      // globs of variable names
+  std::vector<std::string> subsystems;              // exact names, "sftp" among them
+  std::vector<ForwardPattern> forward_local;        // direct-tcpip, as the target sees them
+  std::vector<ForwardPattern> forward_remote;       // tcpip-forward: bind address and port
+  std::vector<std::string> forward_local_sockets;   // direct-streamlocal: path globs
+  std::vector<std::string> forward_remote_sockets;  // streamlocal-forward: path globs
+  std::vector<std::string> env;                     // globs of variable names
   /// force_command replaces every shell, exec and subsystem request (a user certificate's critical
   /// option); empty: none. With it neither pty-less subsystems nor signals of the user pass.
   std::string force_command;
-  FileRules sftp_files;                              // of the rule that allows the subsystem sftp
-  FileRules exec_files;                              // … and that allows exec
-  std::uint32_t channels_max = 64;                   // all kinds, per connection
-  std::uint32_t session_channels_max = 10;           // "session" channels, per connection
+  FileRules sftp_files;                     // of the rule that allows the subsystem sftp
+  FileRules exec_files;                     // … and that allows exec
+  std::uint32_t channels_max = 64;          // all kinds, per connection
+  std::uint32_t session_channels_max = 10;  // "session" channels, per connection
 
   friend bool operator==(const Permissions&, const Permissions&) = default;
 };

@@ -68,9 +68,7 @@ Result<ChannelRequest> parse_channel_request(ByteView message) {
   }
   request.type = look_up(kChannelRequests, request.name, ChannelRequestType::kUnknown);
   switch (request.type) {
-    case ChannelRequestType::kPty:
-      read_pty(reader, request);
-      break;
+    case ChannelRequestType::kPty: read_pty(reader, request); break;
     case ChannelRequestType::kX11:
       reader.lenient_boolean();  // single connection
       request.text = reader.text();
@@ -83,23 +81,17 @@ Result<ChannelRequest> parse_channel_request(ByteView message) {
       break;
     case ChannelRequestType::kExec:
     case ChannelRequestType::kSubsystem:
-    case ChannelRequestType::kSignal:
-      request.text = reader.text();
-      break;
+    case ChannelRequestType::kSignal: request.text = reader.text(); break;
     case ChannelRequestType::kWindowChange:
       request.columns = reader.u32();
       request.rows = reader.u32();
       reader.bytes(8);
       break;
-    case ChannelRequestType::kXonXoff:
-      reader.lenient_boolean();
-      break;
+    case ChannelRequestType::kXonXoff: reader.lenient_boolean(); break;
     case ChannelRequestType::kBreak:
       reader.u32();  // milliseconds
       break;
-    case ChannelRequestType::kExitStatus:
-      request.exit_status = reader.u32();
-      break;
+    case ChannelRequestType::kExitStatus: request.exit_status = reader.u32(); break;
     case ChannelRequestType::kExitSignal:
       request.text = reader.text();
       reader.lenient_boolean();  // core dumped
@@ -109,10 +101,8 @@ Result<ChannelRequest> parse_channel_request(ByteView message) {
     case ChannelRequestType::kShell:
     case ChannelRequestType::kAgent:
     case ChannelRequestType::kEow:
-    case ChannelRequestType::kKeepalive:
-      break;
-    case ChannelRequestType::kUnknown:
-      return request;
+    case ChannelRequestType::kKeepalive: break;
+    case ChannelRequestType::kUnknown: return request;
   }
   if (!reader.done()) {
     return fail(ErrorCode::kProtocol, "malformed channel request");
@@ -127,14 +117,10 @@ void set_want_reply(MutBytes message, bool want_reply) {
 
 ChannelUse use_of(ChannelRequestType type) {
   switch (type) {
-    case ChannelRequestType::kShell:
-      return ChannelUse::kShell;
-    case ChannelRequestType::kExec:
-      return ChannelUse::kExec;
-    case ChannelRequestType::kSubsystem:
-      return ChannelUse::kSubsystem;
-    default:
-      return ChannelUse::kNone;
+    case ChannelRequestType::kShell: return ChannelUse::kShell;
+    case ChannelRequestType::kExec: return ChannelUse::kExec;
+    case ChannelRequestType::kSubsystem: return ChannelUse::kSubsystem;
+    default: return ChannelUse::kNone;
   }
 }
 
@@ -155,13 +141,9 @@ Result<GlobalRequest> parse_global_request(ByteView message) {
       request.port = reader.u32();
       break;
     case GlobalRequestType::kStreamlocalForward:
-    case GlobalRequestType::kCancelStreamlocalForward:
-      request.host_or_path = reader.text();
-      break;
-    case GlobalRequestType::kNoMoreSessions:
-      break;
-    case GlobalRequestType::kUnknown:
-      return request;
+    case GlobalRequestType::kCancelStreamlocalForward: request.host_or_path = reader.text(); break;
+    case GlobalRequestType::kNoMoreSessions: break;
+    case GlobalRequestType::kUnknown: return request;
   }
   if (!reader.done()) {
     return fail(ErrorCode::kProtocol, "malformed global request");

@@ -65,17 +65,13 @@ ChannelUse use_of(ChannelRequestType type);
 /// and xon-xoff only the target; eow and keepalive both; everything else only the user).
 constexpr bool may_be_sent_by(Leg leg, ChannelRequestType type) {
   switch (type) {
-    case ChannelRequestType::kUnknown:
-      return false;
+    case ChannelRequestType::kUnknown: return false;
     case ChannelRequestType::kXonXoff:
     case ChannelRequestType::kExitStatus:
-    case ChannelRequestType::kExitSignal:
-      return leg == Leg::kUpstream;
+    case ChannelRequestType::kExitSignal: return leg == Leg::kUpstream;
     case ChannelRequestType::kEow:
-    case ChannelRequestType::kKeepalive:
-      return true;
-    default:
-      return leg == Leg::kDownstream;
+    case ChannelRequestType::kKeepalive: return true;
+    default: return leg == Leg::kDownstream;
   }
 }
 

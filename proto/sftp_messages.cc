@@ -2,8 +2,8 @@
 
 #include <array>
 
-#include "base/wire.h"
 #include "base/path_rules.h"
+#include "base/wire.h"
 
 namespace bastion::proto {
 namespace {

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/wire.h"
 #include "base/path_rules.h"
+#include "base/wire.h"
 #include "proto/sftp_stream.h"
 
 /// The server's half of SftpStream.

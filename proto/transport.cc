@@ -162,24 +162,13 @@ Status Transport::check_order(std::uint8_t message) {
 Result<Transport::Report> Transport::handle_transport(const Packet& packet, MonoTime now) {
   const ByteView payload = packet.payload.view();
   switch (packet.payload.message()) {
-    case kMsgDisconnect:
-      on_disconnect(payload);
-      return StepKind::kDisconnected;
-    case kMsgExtInfo:
-      BASTION_TRY(on_ext_info(payload));
-      return std::nullopt;
-    case kMsgPing:
-      BASTION_TRY(on_ping(packet.payload));
-      return std::nullopt;
-    case kMsgKexInit:
-      BASTION_TRY(on_kexinit(packet, now));
-      return std::nullopt;
+    case kMsgDisconnect: on_disconnect(payload); return StepKind::kDisconnected;
+    case kMsgExtInfo: BASTION_TRY(on_ext_info(payload)); return std::nullopt;
+    case kMsgPing: BASTION_TRY(on_ping(packet.payload)); return std::nullopt;
+    case kMsgKexInit: BASTION_TRY(on_kexinit(packet, now)); return std::nullopt;
     case kMsgKexMethodInit:
-    case kMsgKexMethodReply:
-      return on_kex_method(payload);
-    case kMsgNewKeys:
-      BASTION_TRY(on_newkeys(payload, now));
-      return StepKind::kKeysChanged;
+    case kMsgKexMethodReply: return on_kex_method(payload);
+    case kMsgNewKeys: BASTION_TRY(on_newkeys(payload, now)); return StepKind::kKeysChanged;
     default:
       // IGNORE, DEBUG, UNIMPLEMENTED, PONG, and user authentication requests that come too late.
       return std::nullopt;

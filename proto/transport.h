@@ -131,8 +131,7 @@ struct TransportCounters {
 class Transport final : public PacketSink {
  public:
   /// The pool and the random source outlive the transport.
-  Transport(std::shared_ptr<const TransportOptions> options, ChunkPool& pool,
-            RandomSource& random);
+  Transport(std::shared_ptr<const TransportOptions> options, ChunkPool& pool, RandomSource& random);
   ~Transport() override;
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
@@ -277,7 +276,7 @@ class Transport final : public PacketSink {
   std::optional<Cookie> next_cookie_;
   MonoTime keys_since_;
   MonoTime last_now_;
-  std::uint64_t forced_bytes_;    // beyond these we begin an exchange unasked
+  std::uint64_t forced_bytes_;  // beyond these we begin an exchange unasked
   std::uint64_t forced_packets_;
   std::uint64_t num_exchanges_ = 0;
   std::size_t pre_ident_lines_ = 0;

@@ -13,10 +13,10 @@ struct Transport::Kex {
   bool first = false;
   PeerKex peer = PeerKex::kNone;
   Blocked blocked = Blocked::kNo;
-  bool skip_guess = false;     // the next packet is a wrong guess (RFC 4253 7)
+  bool skip_guess = false;  // the next packet is a wrong guess (RFC 4253 7)
   bool newkeys_sent = false;
   MonoTime deadline;
-  Bytes our_kexinit;           // payloads as they were on the wire
+  Bytes our_kexinit;  // payloads as they were on the wire
   Bytes peer_kexinit;
   NegotiatedAlgorithms algorithms;
   std::unique_ptr<crypto::KexClient> client;

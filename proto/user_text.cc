@@ -145,12 +145,8 @@ std::string start_refused_text(const OwnedNames& names, const Permissions& permi
                                const ChannelRequest& request) {
   std::string text = subject(names);
   switch (request.type) {
-    case ChannelRequestType::kShell:
-      text += "open a shell";
-      break;
-    case ChannelRequestType::kSubsystem:
-      text += "use " + cut(request.text);
-      break;
+    case ChannelRequestType::kShell: text += "open a shell"; break;
+    case ChannelRequestType::kSubsystem: text += "use " + cut(request.text); break;
     default: {
       const FileCommand command = recognise_command(request.text);
       text += command.kind == FileCommand::Kind::kScp     ? "copy by the old scp protocol"
@@ -180,15 +176,9 @@ std::string open_refused_text(const OwnedNames& names, const ChannelOpen& open) 
     case ChannelType::kForwardedStreamlocal:
       text = "no forwarding of " + describe_destination(open) + " was asked for";
       break;
-    case ChannelType::kX11:
-      text = "no X11 forwarding was asked for";
-      break;
-    case ChannelType::kAgent:
-      text = "no agent forwarding was asked for";
-      break;
-    default:
-      text = "this channel is not allowed";
-      break;
+    case ChannelType::kX11: text = "no X11 forwarding was asked for"; break;
+    case ChannelType::kAgent: text = "no agent forwarding was asked for"; break;
+    default: text = "this channel is not allowed"; break;
   }
   if (open.type == ChannelType::kDirectTcpip || open.type == ChannelType::kDirectStreamlocal) {
     text += on_target(names);
@@ -205,10 +195,8 @@ std::string describe_destination(const ChannelOpen& open) {
       return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(open.port);
     }
     case ChannelType::kDirectStreamlocal:
-    case ChannelType::kForwardedStreamlocal:
-      return cut(open.host_or_path);
-    default:
-      return {};
+    case ChannelType::kForwardedStreamlocal: return cut(open.host_or_path);
+    default: return {};
   }
 }
 

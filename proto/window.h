@@ -37,8 +37,8 @@ class WindowLedger {
 
   /// open_for_answers is open() where we answer in the sender's place (proto/sftp_stream.h), and
   /// the sender may have nothing to say meanwhile. Receivers adjust after having consumed half of
-  /// their window at the latest: that half, and a little, is kept for us, and where nothing else is left the
-  /// sender gets it in small steps.
+  /// their window at the latest: that half, and a little, is kept for us, and where nothing else is
+  /// left the sender gets it in small steps.
   std::uint32_t open_for_answers(std::uint32_t window) {
     credit_ = window;
     granted_ = 0;

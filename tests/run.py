@@ -128,6 +128,8 @@ class Runner:
         for case in failed:
             print(f"    FAILED {case.suite}::{case.name}")
             lines = case.note.strip().splitlines()
+            # pytest shows the test's source first; what went wrong stands in the lines with an E.
+            lines.sort(key=lambda line: not re.match(r"E  ", line))
             if len(lines) > OUTPUT_LINES_MAX:
                 lines = lines[: OUTPUT_LINES_MAX // 3] + ["..."] + lines[-OUTPUT_LINES_MAX * 2 // 3 :]
             print("".join(f"      {line}\n" for line in lines), end="", flush=True)
@@ -138,7 +140,7 @@ class Runner:
         started = time.monotonic()
         programs = [self.build / "daemon" / name for name in ("bastiond-resolver", "bastiond", "bastionctl", "bastiond-indexer")]
         cases = []
-        for name, arguments in (("includes", [ROOT]), ("text", [ROOT]), ("linkage", programs)):
+        for name, arguments in (("format", [ROOT]), ("includes", [ROOT]), ("text", [ROOT]), ("linkage", programs)):
             if self.wanted(f"lint::{name}"):
                 code, text = self.execute(
                     [PYTHON, TESTS / "lint" / f"{name}.py", *arguments], self.results / f"lint_{name}.log", 120

@@ -21,12 +21,10 @@ std::string why(const std::string& path, int error) {
   switch (error) {
     case ENOENT:
       return begin + "no such socket; is it running? (--socket or BASTIOND_SOCKET names another)";
-    case ECONNREFUSED:
-      return begin + "nobody listens there; is it running?";
+    case ECONNREFUSED: return begin + "nobody listens there; is it running?";
     case EACCES:
       return begin + "you may not; it takes root or the group of `control: admin_group:`";
-    default:
-      return begin + std::strerror(error);
+    default: return begin + std::strerror(error);
   }
 }
 
@@ -45,8 +43,7 @@ std::expected<std::string, std::string> ask(const std::string& socket_path,
     return std::unexpected(why(socket_path, errno));
   }
   const std::string line = request + "\n";
-  if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(line.size())) {
+  if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) {
     return std::unexpected(why(socket_path, errno));
   }
   std::string reply;

@@ -60,9 +60,9 @@ void print_status(const Json& reply) {
   const Json logins = part(reply, "logins");
   const Json strangers = part(reply, "unauthenticated");
   std::printf("\nsessions %s (routed %s, jump %s) · logins %s ok, %s refused",
-              grouped(count(sessions, "total")).c_str(),
-              grouped(count(sessions, "routed")).c_str(), grouped(count(sessions, "menu")).c_str(),
-              grouped(count(logins, "ok")).c_str(), grouped(count(logins, "refused")).c_str());
+              grouped(count(sessions, "total")).c_str(), grouped(count(sessions, "routed")).c_str(),
+              grouped(count(sessions, "menu")).c_str(), grouped(count(logins, "ok")).c_str(),
+              grouped(count(logins, "refused")).c_str());
   if (const Json recordings = part(reply, "recordings"); recordings.is_object()) {
     const std::uint64_t disk = std::max<std::uint64_t>(1, count(recordings, "disk_bytes"));
     std::printf(" · recordings %s, disk %llu%% free",

@@ -32,9 +32,9 @@ std::optional<PeerCredentials> credentials_of(int fd) {
 /// alive says whether a daemon answers at that address.
 bool alive(const sockaddr_un& address) {
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return fd && (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-                    0 ||
-                errno == EAGAIN);
+  return fd &&
+         (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+          errno == EAGAIN);
 }
 
 }  // namespace
@@ -141,14 +141,14 @@ void ControlServer::on_accept(const Completion& completion, MonoTime now) {
   }
   ring_.accept(listener_.get(), {.kind = accept_kind_});
   const auto credentials = credentials_of(fd.get());
-  const Access access =
-      credentials ? access_of(*credentials, geteuid(), groups_) : Access::kNone;
+  const Access access = credentials ? access_of(*credentials, geteuid(), groups_) : Access::kNone;
   const auto slot = std::ranges::find_if(clients_, [](const Client& c) { return !c.fd; });
   if (access == Access::kNone || slot == clients_.end()) {
     const std::string answer =
-        control_error(access == Access::kNone
-                          ? "you are in neither the admin nor the viewer group of the control socket"
-                          : "too many control connections; try again") +
+        control_error(
+            access == Access::kNone
+                ? "you are in neither the admin nor the viewer group of the control socket"
+                : "too many control connections; try again") +
         "\n";
     (void)send(fd.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
@@ -200,8 +200,8 @@ void ControlServer::reply(std::uint64_t client, std::string json) {
 void ControlServer::write(std::uint32_t slot) {
   Client& client = clients_[slot];
   while (!client.out.empty()) {
-    const ssize_t n = send(client.fd.get(), client.out.data(), client.out.size(),
-                           MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t n =
+        send(client.fd.get(), client.out.data(), client.out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == EAGAIN) {
       ring_.poll_out(client.fd.get(), {client_kind_, slot, client.generation});
       return;

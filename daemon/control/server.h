@@ -16,7 +16,8 @@
 
 namespace bastion::daemon {
 
-/// The control socket: bastionctl writes one line, a JSON object, and reads one line, a JSON object.
+/// The control socket: bastionctl writes one line, a JSON object, and reads one line, a JSON
+/// object.
 
 enum class Access : std::uint8_t { kNone, kViewer, kAdmin };
 
@@ -36,8 +37,8 @@ struct PeerCredentials {
 Access access_of(const PeerCredentials& peer, uid_t own_uid, const ControlGroups& groups);
 
 /// bind_control_socket makes the socket at `path`: mode 0660 and of the admin group, or 0666 where
-/// there is a viewer group too (a file has one group; whoever connects is checked by credentials). A
-/// socket that a dead daemon left is replaced; a live one's is not. The error is one line.
+/// there is a viewer group too (a file has one group; whoever connects is checked by credentials).
+/// A socket that a dead daemon left is replaced; a live one's is not. The error is one line.
 std::expected<UniqueFd, std::string> bind_control_socket(const std::string& path,
                                                          const ControlGroups& groups);
 
@@ -52,7 +53,7 @@ class ControlServer {
   struct Request {
     std::uint64_t client = 0;  // for reply; never 0
     bool admin = false;
-    std::string by;            // "uid 1000"
+    std::string by;  // "uid 1000"
     std::string json;
   };
   using Handler = std::function<void(Request)>;

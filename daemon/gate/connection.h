@@ -15,9 +15,9 @@ namespace bastion::daemon {
 
 /// GateConnection is one connection that is not authenticated yet: plain state, moved on by Gate.
 struct GateConnection {
-  ipc::ConnectionId id = 0;       // the supervisor's
-  ipc::SessionId session = 0;     // the warden's, once the first exchange is signed
-  std::string from;               // "192.0.2.1 port 51234", for the log
+  ipc::ConnectionId id = 0;    // the supervisor's
+  ipc::SessionId session = 0;  // the warden's, once the first exchange is signed
+  std::string from;            // "192.0.2.1 port 51234", for the log
   std::unique_ptr<Stream> stream;
   std::shared_ptr<const ipc::Settings> settings;
   std::unique_ptr<proto::Transport> transport;
@@ -33,9 +33,9 @@ struct GateConnection {
     kClosed,         // waits for its operations to end
   };
   State state = State::kOpen;
-  bool dead = false;       // closed, and nothing in flight
+  bool dead = false;        // closed, and nothing in flight
   bool spoke_told = false;  // the supervisor knows that it finished a key exchange
-  bool done_told = false;  // the supervisor knows that it no longer counts
+  bool done_told = false;   // the supervisor knows that it no longer counts
 };
 
 /// A peer's disconnect message, or ours, leaves within this time or not at all.

@@ -87,19 +87,17 @@ int Gate::run() {
 }
 
 GateConnection* Gate::find(std::uint32_t slot, std::uint32_t generation) {
-  const bool live = slot < slots_.size() && slots_[slot].connection != nullptr &&
-                    (slots_[slot].generation & Token::kGenerationMask) ==
-                        (generation & Token::kGenerationMask);
+  const bool live =
+      slot < slots_.size() && slots_[slot].connection != nullptr &&
+      (slots_[slot].generation & Token::kGenerationMask) == (generation & Token::kGenerationMask);
   return live ? slots_[slot].connection.get() : nullptr;
 }
 
 void Gate::on_completion(const Completion& completion) {
   const Token& token = completion.token;
   switch (token.kind) {
-    case kSupervisor:
-      return on_supervisor();
-    case kWarden:
-      return on_warden();
+    case kSupervisor: return on_supervisor();
+    case kWarden: return on_warden();
     case kSupervisorWrite:
     case kWardenWrite: {
       const bool to_warden = token.kind == kWardenWrite;
@@ -109,8 +107,7 @@ void Gate::on_completion(const Completion& completion) {
       running_ = channel.on_writable().has_value() && running_;
       return arm_channel(channel, to_warden ? kWardenWrite : kSupervisorWrite, armed);
     }
-    default:
-      break;
+    default: break;
   }
   if (find(token.index, token.generation) == nullptr) {
     if (completion.has_buffer) {
@@ -150,9 +147,8 @@ void Gate::on_supervisor() {
       if (found != by_id_.end()) {
         close(found->second, "the table of unauthenticated connections is full");
       } else if (message) {
-        std::erase_if(pending_, [&](const auto& entry) {
-          return entry.first == message->connection;
-        });
+        std::erase_if(pending_,
+                      [&](const auto& entry) { return entry.first == message->connection; });
       }
     }
   }
@@ -190,8 +186,8 @@ void Gate::open(ipc::ConnectionId id, UniqueFd socket) {
   by_id_[id] = slot;
   connection.from = peer_text(socket.get());
   connection.settings = settings_;
-  connection.stream = std::make_unique<Stream>(*ring_, std::move(socket), token(kRead, slot),
-                                               token(kWrite, slot));
+  connection.stream =
+      std::make_unique<Stream>(*ring_, std::move(socket), token(kRead, slot), token(kWrite, slot));
   connection.transport =
       std::make_unique<proto::Transport>(options_, pool_, crypto::system_random());
   connection.auth.emplace(auth_options_, *connection.transport);
@@ -211,17 +207,11 @@ void Gate::on_read(std::uint32_t slot, const Completion& completion) {
     return reap(slot);
   }
   switch (received) {
-    case Stream::Received::kBytes:
-      return advance(slot);
-    case Stream::Received::kEnd:
-      return close(slot, "the user closed the connection");
-    case Stream::Received::kFailed:
-      return close(slot, "the connection broke");
-    case Stream::Received::kStarved:
-      starved_.push_back(token(kRead, slot));
-      return;
-    case Stream::Received::kNothing:
-      return connection.stream->arm_receive();
+    case Stream::Received::kBytes: return advance(slot);
+    case Stream::Received::kEnd: return close(slot, "the user closed the connection");
+    case Stream::Received::kFailed: return close(slot, "the connection broke");
+    case Stream::Received::kStarved: starved_.push_back(token(kRead, slot)); return;
+    case Stream::Received::kNothing: return connection.stream->arm_receive();
   }
 }
 
@@ -281,12 +271,8 @@ bool Gate::step(std::uint32_t slot) {
     case proto::StepKind::kNeedBytes:
       in.consume(step.consumed);
       return in.incomplete(step.need_bytes);
-    case proto::StepKind::kPayload:
-      more = on_payload(slot, step.payload.view());
-      break;
-    case proto::StepKind::kNeedHostSignature:
-      ask_for_signature(slot);
-      break;
+    case proto::StepKind::kPayload: more = on_payload(slot, step.payload.view()); break;
+    case proto::StepKind::kNeedHostSignature: ask_for_signature(slot); break;
     case proto::StepKind::kKeysChanged:
       if (!connection.spoke_told) {
         connection.spoke_told = true;
@@ -294,15 +280,12 @@ bool Gate::step(std::uint32_t slot) {
       }
       break;
     case proto::StepKind::kDisconnected:
-      close(slot, "the user disconnected: " +
-                      escaped(connection.transport->disconnect_text(), 128));
+      close(slot,
+            "the user disconnected: " + escaped(connection.transport->disconnect_text(), 128));
       return false;
-    case proto::StepKind::kConsumed:
-      break;
+    case proto::StepKind::kConsumed: break;
     case proto::StepKind::kWaiting:
-    case proto::StepKind::kNeedHostVerification:
-      more = false;
-      break;
+    case proto::StepKind::kNeedHostVerification: more = false; break;
   }
   if (connection.state != GateConnection::State::kClosed) {
     in.consume(step.consumed);
@@ -330,8 +313,7 @@ bool Gate::on_payload(std::uint32_t slot, ByteView payload) {
   }
   const proto::AuthStep& step = *result;
   switch (step.kind) {
-    case proto::AuthStep::Kind::kNone:
-      return true;
+    case proto::AuthStep::Kind::kNone: return true;
     case proto::AuthStep::Kind::kNeedKeyQuery:
       ask(slot, ipc::KeyQuery{std::string(step.user), std::string(step.algorithm),
                               to_bytes(step.key_blob)});
@@ -408,8 +390,8 @@ void Gate::on_answer(std::uint32_t slot, ipc::Received& received) {
         return close(slot, "internal error");
       }
       connection.session = received.header.session;
-      status = connection.transport->provide_host_signature(digest_of(answer->hash),
-                                                            answer->signature);
+      status =
+          connection.transport->provide_host_signature(digest_of(answer->hash), answer->signature);
       break;
     }
     case ipc::Type::kKeyAnswer: {
@@ -541,10 +523,8 @@ void Gate::bury() {
 }
 
 int gate_main(ProcessContext& context) {
-  auto ring = Ring::create({.entries = 256,
-                            .cq_entries = 4096,
-                            .buffer_count = kSlabs,
-                            .buffer_bytes = kSlabBytes});
+  auto ring = Ring::create(
+      {.entries = 256, .cq_entries = 4096, .buffer_count = kSlabs, .buffer_bytes = kSlabBytes});
   if (!ring) {
     context.log.error("the gate cannot start", {{"error", describe(ring.error())}});
     return 1;

@@ -61,9 +61,7 @@ class Gate {
 
   GateConnection* find(std::uint32_t slot, std::uint32_t generation);
   GateConnection& at(std::uint32_t slot) { return *slots_[slot].connection; }
-  Token token(Kind kind, std::uint32_t slot) const {
-    return {kind, slot, slots_[slot].generation};
-  }
+  Token token(Kind kind, std::uint32_t slot) const { return {kind, slot, slots_[slot].generation}; }
 
   /// ask sends a request about a connection to the warden; its answer resumes that connection.
   template <typename Message>

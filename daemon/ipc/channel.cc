@@ -17,7 +17,8 @@ constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 /// net.core.wmem_max; a message needs the whole of itself at once.
 constexpr int kSendBufferBytes = 1024 * 1024;
 
-/// So many packets are fetched by one call. Their buffers take memory only as far as they were used.
+/// So many packets are fetched by one call. Their buffers take memory only as far as they were
+/// used.
 constexpr std::size_t kBatchMax = 4;
 
 }  // namespace
@@ -64,8 +65,7 @@ void Channel::Batch::Packet::take(const mmsghdr& message) {
   fds = {};
   std::size_t num_fds = 0;
   msghdr header = message.msg_hdr;
-  for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr;
-       each = CMSG_NXTHDR(&header, each)) {
+  for (cmsghdr* each = CMSG_FIRSTHDR(&header); each != nullptr; each = CMSG_NXTHDR(&header, each)) {
     if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) {
       continue;
     }

@@ -28,8 +28,8 @@ struct Received {
   enum class State : std::uint8_t { kMessage, kNothing, kClosed };
   State state = State::kNothing;
   Header header;
-  ByteView body;                                 // until the next receive; for decode<Message>
-  std::array<UniqueFd, kDescriptorsMax> fds;     // close-on-exec; what is not taken is closed
+  ByteView body;                              // until the next receive; for decode<Message>
+  std::array<UniqueFd, kDescriptorsMax> fds;  // close-on-exec; what is not taken is closed
 };
 
 /// Channel speaks messages over one end of a pair. Nothing here waits: every call passes

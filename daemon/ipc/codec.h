@@ -34,23 +34,49 @@ constexpr LogLevel last_of(LogLevel) { return LogLevel::kError; }
 
 /// fields of what proto/ owns: it knows nothing of messages, so its list is here.
 void visit(auto& f, proto::ForwardPattern& p) {
-  f(p.host); f(p.port_min); f(p.port_max);
+  f(p.host);
+  f(p.port_min);
+  f(p.port_max);
 }
 void visit(auto& f, proto::FileRules& p) {
-  f(p.download); f(p.upload); f(p.paths); f(p.deny_paths); f(p.size_max); f(p.digest); f(p.scp);
+  f(p.download);
+  f(p.upload);
+  f(p.paths);
+  f(p.deny_paths);
+  f(p.size_max);
+  f(p.digest);
+  f(p.scp);
   f(p.rsync);
 }
 void visit(auto& f, proto::Permissions& p) {
-  f(p.shell); f(p.exec); f(p.pty); f(p.agent); f(p.x11); f(p.every_subsystem); f(p.subsystems);
-  f(p.forward_local); f(p.forward_remote); f(p.forward_local_sockets);
-  f(p.forward_remote_sockets); f(p.env); f(p.force_command); f(p.channels_max);
-  f(p.session_channels_max); f(p.sftp_files); f(p.exec_files);
+  f(p.shell);
+  f(p.exec);
+  f(p.pty);
+  f(p.agent);
+  f(p.x11);
+  f(p.every_subsystem);
+  f(p.subsystems);
+  f(p.forward_local);
+  f(p.forward_remote);
+  f(p.forward_local_sockets);
+  f(p.forward_remote_sockets);
+  f(p.env);
+  f(p.force_command);
+  f(p.channels_max);
+  f(p.session_channels_max);
+  f(p.sftp_files);
+  f(p.exec_files);
 }
 void visit(auto& f, proto::RecordTerms& t) {
-  f(t.mode); f(t.input); f(t.bytes_max);
+  f(t.mode);
+  f(t.input);
+  f(t.bytes_max);
 }
 void visit(auto& f, proto::RecordPlan& p) {
-  f(p.shell); f(p.exec); f(p.subsystem); f(p.forwards);
+  f(p.shell);
+  f(p.exec);
+  f(p.subsystem);
+  f(p.forwards);
 }
 template <typename Visitor, typename T>
   requires requires(Visitor& f, T& t) { t.fields(f); }

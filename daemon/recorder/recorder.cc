@@ -313,8 +313,7 @@ bool Recorder::on_warden_message(ipc::Received& received) {
       }
       return message.has_value();
     }
-    default:
-      return false;
+    default: return false;
   }
 }
 

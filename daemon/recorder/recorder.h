@@ -88,13 +88,13 @@ class Recorder final : public audit::LogOwner {
   ipc::RecorderState told_;  // what the warden last heard
   MonoTime told_at_{};
   UniqueFd audit_folder_;
-  std::unique_ptr<audit::Log> audit_;    // none where there is no audit log
-  std::uint64_t audit_taken_ = 0;        // the number of the warden's last event
-  std::uint64_t audit_added_ = 0;        // events given to the log, …
+  std::unique_ptr<audit::Log> audit_;  // none where there is no audit log
+  std::uint64_t audit_taken_ = 0;      // the number of the warden's last event
+  std::uint64_t audit_added_ = 0;      // events given to the log, …
   std::deque<std::pair<std::uint64_t, std::uint64_t>> audit_numbers_;  // … and their numbers
   ipc::AuditState audit_told_;
   bool audit_answer_due_ = false;
-  bool stopping_ = false;                // the service stops: each line is signed at once
+  bool stopping_ = false;  // the service stops: each line is signed at once
   std::vector<std::unique_ptr<Ring>> rings_;
   MonoTime busy_until_{};  // frames came lately: look often
   bool complete_ = false;  // the supervisor has told all rings

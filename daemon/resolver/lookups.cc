@@ -24,8 +24,8 @@ ipc::Resolved failed(std::string text) {
 
 bool is_host_name(std::string_view name) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_';
   };
   return !name.empty() && name.size() <= 253 && name.front() != '-' && name.front() != '.' &&
          std::ranges::all_of(name, allowed);

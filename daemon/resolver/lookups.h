@@ -78,7 +78,8 @@ class Lookups {
 /// look_up asks the system (getaddrinfo): addresses in the order to try.
 ipc::Resolved look_up(const std::string& name);
 
-/// is_host_name: 1 to 253 octets of letters, digits, '.', '-' and '_', not beginning with '-' or '.'.
+/// is_host_name: 1 to 253 octets of letters, digits, '.', '-' and '_', not beginning with '-' or
+/// '.'.
 bool is_host_name(std::string_view name);
 
 }  // namespace bastion::daemon

@@ -60,8 +60,7 @@ std::unexpected<Error> set_up_failed(int error) {
     case ENFILE:
       return fail(ErrorCode::kIo,
                   "no descriptor left for an io_uring: raise RLIMIT_NOFILE (LimitNOFILE=)", error);
-    default:
-      return fail(ErrorCode::kIo, "io_uring_setup failed", error);
+    default: return fail(ErrorCode::kIo, "io_uring_setup failed", error);
   }
 }
 
@@ -171,8 +170,8 @@ Status Ring::Impl::make_buffers(const RingOptions& options) {
   buffer_bytes = options.buffer_bytes;
   buffer_ring_bytes = buffer_count * sizeof(io_uring_buf);
   buffers_bytes = std::size_t{buffer_count} * stride();
-  void* ring_memory = mmap(nullptr, buffer_ring_bytes, PROT_READ | PROT_WRITE,
-                           MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+  void* ring_memory =
+      mmap(nullptr, buffer_ring_bytes, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
   if (ring_memory == MAP_FAILED) {
     return fail(ErrorCode::kIo, "no memory for the ring's buffers", errno);
   }
@@ -240,8 +239,8 @@ Ring::~Ring() = default;
 Result<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
   auto impl = std::make_unique<Impl>();
   io_uring_params params{};
-  params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER |
-                 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
+  params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
   params.cq_entries = options.cq_entries;
   if (const int error = io_uring_queue_init_params(options.entries, &impl->ring, &params);
       error < 0) {
@@ -367,8 +366,7 @@ std::size_t Ring::wait(MonoTime deadline, std::span<Completion> out) {
     impl.push_pending();
     // Without anything to wait for (completions lie there already, or the deadline has passed) the
     // kernel is only given what is queued and asked to run what it has deferred.
-    const std::int64_t left_ns =
-        deadline == kNever ? kNever.ns : deadline.ns - mono_now().ns;
+    const std::int64_t left_ns = deadline == kNever ? kNever.ns : deadline.ns - mono_now().ns;
     int error = 0;
     if (io_uring_cq_ready(&impl.ring) != 0 || left_ns <= 0 || !impl.pending.empty()) {
       error = io_uring_submit_and_get_events(&impl.ring);

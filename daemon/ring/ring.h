@@ -22,7 +22,7 @@ namespace bastion::daemon {
 enum class RingProfile : std::uint8_t { kGate, kWorker, kWarden, kSupervisor };
 
 struct RingOptions {
-  std::uint32_t entries = 256;     // of the submission queue; more than that is queued, not lost
+  std::uint32_t entries = 256;  // of the submission queue; more than that is queued, not lost
   std::uint32_t cq_entries = 4096;
   /// The shared buffers that `recv` draws from: a power of two, or 0 for none.
   std::uint32_t buffer_count = 0;

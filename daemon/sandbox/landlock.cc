@@ -12,8 +12,8 @@
 namespace bastion::daemon::sandbox {
 namespace {
 
-/// The kernel's structure as of ABI 6, whatever headers this is built with: an older kernel is given
-/// less of it.
+/// The kernel's structure as of ABI 6, whatever headers this is built with: an older kernel is
+/// given less of it.
 struct Ruleset {
   std::uint64_t handled_access_fs = 0;
   std::uint64_t handled_access_net = 0;
@@ -41,9 +41,20 @@ constexpr std::uint64_t kScopeSignals = 1u << 1;
 /// What getaddrinfo and the name service modules read: configuration, the modules themselves and
 /// what they link, and the state of local resolvers.
 constexpr const char* kResolverReads[] = {
-    "/etc",         "/usr/lib", "/usr/lib64", "/lib",     "/lib64",           "/usr/share/zoneinfo",
-    "/run/resolvconf", "/run/systemd/resolve", "/run/nscd", "/run/NetworkManager", "/var/lib/misc",
-    "/proc/sys/kernel", "/dev/urandom", "/dev/null",
+    "/etc",
+    "/usr/lib",
+    "/usr/lib64",
+    "/lib",
+    "/lib64",
+    "/usr/share/zoneinfo",
+    "/run/resolvconf",
+    "/run/systemd/resolve",
+    "/run/nscd",
+    "/run/NetworkManager",
+    "/var/lib/misc",
+    "/proc/sys/kernel",
+    "/dev/urandom",
+    "/dev/null",
 };
 
 long create_ruleset(const Ruleset* ruleset, std::size_t size, std::uint32_t flags) {
@@ -72,11 +83,11 @@ Status allow_reading(int ruleset, const char* path) {
 /// allow_keeping lets files and folders below `folder` be made, written, read and removed.
 Status allow_keeping(int ruleset, int folder, std::uint64_t handled) {
   landlock_path_beneath_attr rule{};
-  rule.allowed_access = (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
-                         LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                         LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                         LANDLOCK_ACCESS_FS_REMOVE_DIR | kFsTruncate) &
-                        handled;
+  rule.allowed_access =
+      (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE |
+       LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+       LANDLOCK_ACCESS_FS_REMOVE_DIR | kFsTruncate) &
+      handled;
   rule.parent_fd = folder;
   if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
     return fail(ErrorCode::kIo, "cannot add a Landlock rule", errno);

@@ -9,7 +9,8 @@
 /// The sandbox of each role, entered after start-up and before the first byte of a peer, with or
 /// without root, in production and in every test of real processes:
 ///   - no_new_privs, not dumpable, no core files, no capabilities;
-///   - Landlock: no files (the resolver: what name lookups read; the recorder: all below the folders
+///   - Landlock: no files (the resolver: what name lookups read; the recorder: all below the
+///   folders
 ///     that it is given), no TCP bind, no TCP connect
 ///     (the warden may connect, the resolver to port 53), no signals or abstract sockets outside;
 ///   - seccomp: a list of what the role calls. Everything dangerous kills the process, opening
@@ -25,8 +26,8 @@ struct State {
 
 /// Extras is what one process needs beyond its role's rules.
 struct Extras {
-  bool sockets = false;          // the recorder sends its log to others
-  std::uint16_t tcp_port = 0;    // … and connects to this port only; 0: to none
+  bool sockets = false;        // the recorder sends its log to others
+  std::uint16_t tcp_port = 0;  // … and connects to this port only; 0: to none
   std::vector<int> folders{};  // open; the recorder may make, write, read and remove below them
 };
 

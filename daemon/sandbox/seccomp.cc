@@ -25,16 +25,73 @@ using ipc::Role;
 
 /// These kill: no part of ours calls them after start-up, so whoever does has taken us over.
 constexpr const char* kDeadly[] = {
-    "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev",
-    "io_uring_setup", "io_uring_register", "bpf", "perf_event_open", "userfaultfd", "keyctl",
-    "add_key", "request_key", "mount", "umount2", "pivot_root", "chroot", "unshare", "setns",
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
-    "open_by_handle_at", "name_to_handle_at", "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
-    "kcmp", "modify_ldt", "iopl", "ioperm", "swapon", "swapoff", "reboot", "acct", "quotactl",
-    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
-    "setfsgid", "capset", "personality", "memfd_create", "move_mount", "open_tree", "fsopen",
-    "fsmount", "fsconfig", "mount_setattr", "lookup_dcookie", "vmsplice", "splice", "tee",
-    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname",
+    "execve",
+    "execveat",
+    "fork",
+    "vfork",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "io_uring_setup",
+    "io_uring_register",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "unshare",
+    "setns",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "open_by_handle_at",
+    "name_to_handle_at",
+    "pidfd_open",
+    "pidfd_getfd",
+    "pidfd_send_signal",
+    "kcmp",
+    "modify_ldt",
+    "iopl",
+    "ioperm",
+    "swapon",
+    "swapoff",
+    "reboot",
+    "acct",
+    "quotactl",
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "setresuid",
+    "setresgid",
+    "setgroups",
+    "setfsuid",
+    "setfsgid",
+    "capset",
+    "personality",
+    "memfd_create",
+    "move_mount",
+    "open_tree",
+    "fsopen",
+    "fsmount",
+    "fsconfig",
+    "mount_setattr",
+    "lookup_dcookie",
+    "vmsplice",
+    "splice",
+    "tee",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "sethostname",
 };
 
 /// These kill in gates, workers and the warden.
@@ -44,25 +101,62 @@ constexpr const char* kDeadlyNetwork[] = {
 
 /// These say EACCES: libraries try them and can live without.
 constexpr const char* kFiles[] = {
-    "open", "openat", "openat2", "creat", "stat", "lstat", "statx", "access", "faccessat",
-    "faccessat2", "readlink", "readlinkat", "getdents64", "unlink", "unlinkat",
-    "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "link", "linkat", "symlink",
-    "symlinkat", "chmod", "fchmodat", "chown", "fchownat", "lchown", "truncate", "chdir", "fchdir",
-    "mknod", "mknodat", "utimensat", "statfs", "inotify_init1", "getcwd",
+    "open",      "openat",    "openat2",       "creat",     "stat",       "lstat",      "statx",
+    "access",    "faccessat", "faccessat2",    "readlink",  "readlinkat", "getdents64", "unlink",
+    "unlinkat",  "rename",    "renameat",      "renameat2", "mkdir",      "mkdirat",    "rmdir",
+    "link",      "linkat",    "symlink",       "symlinkat", "chmod",      "fchmodat",   "chown",
+    "fchownat",  "lchown",    "truncate",      "chdir",     "fchdir",     "mknod",      "mknodat",
+    "utimensat", "statfs",    "inotify_init1", "getcwd",
 };
 
 /// What of kFiles the recorder calls: below its folders only, by Landlock and RESOLVE_BENEATH.
-constexpr std::string_view kRecorderFiles[] = {"openat2", "unlinkat", "mkdirat", "getdents64",
-                                               "statx",   "renameat2"};
+constexpr std::string_view kRecorderFiles[] = {"openat2",    "unlinkat", "mkdirat",
+                                               "getdents64", "statx",    "renameat2"};
 
 /// What every role may call freely.
 constexpr const char* kCommon[] = {
-    "munmap", "mremap", "madvise", "brk", "futex", "rt_sigprocmask", "rt_sigaction",
-    "rt_sigreturn", "sigaltstack", "exit", "exit_group", "clock_gettime", "clock_getres",
-    "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getpid", "gettid", "getuid",
-    "geteuid", "getgid", "getegid", "getppid", "getrandom", "sched_yield", "restart_syscall",
-    "poll", "ppoll", "getrusage", "set_robust_list", "rseq", "membarrier", "uname", "sysinfo",
-    "fstat", "read", "getpeername", "getsockname", "shutdown", "sched_getaffinity", "getcpu",
+    "munmap",
+    "mremap",
+    "madvise",
+    "brk",
+    "futex",
+    "rt_sigprocmask",
+    "rt_sigaction",
+    "rt_sigreturn",
+    "sigaltstack",
+    "exit",
+    "exit_group",
+    "clock_gettime",
+    "clock_getres",
+    "clock_nanosleep",
+    "nanosleep",
+    "gettimeofday",
+    "time",
+    "getpid",
+    "gettid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getppid",
+    "getrandom",
+    "sched_yield",
+    "restart_syscall",
+    "poll",
+    "ppoll",
+    "getrusage",
+    "set_robust_list",
+    "rseq",
+    "membarrier",
+    "uname",
+    "sysinfo",
+    "fstat",
+    "read",
+    "getpeername",
+    "getsockname",
+    "shutdown",
+    "sched_getaffinity",
+    "getcpu",
 };
 
 constexpr int kSendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
@@ -87,8 +181,8 @@ class Filter {
     if (number == __NR_SCMP_ERROR || !context_) {
       return;  // newer than this libseccomp: falls under the default
     }
-    note(seccomp_rule_add_array(context_.get(), action, number,
-                                static_cast<unsigned>(when.size()), when.begin()));
+    note(seccomp_rule_add_array(context_.get(), action, number, static_cast<unsigned>(when.size()),
+                                when.begin()));
   }
   void allow(const char* name, std::initializer_list<scmp_arg_cmp> when = {}) {
     add(SCMP_ACT_ALLOW, name, when);
@@ -154,16 +248,18 @@ void allow_socket_options(Filter& filter) {
     int level, name;
   };
   constexpr Option kSet[] = {
-      {IPPROTO_TCP, TCP_NODELAY},   {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL},
-      {IPPROTO_TCP, TCP_KEEPCNT},   {IPPROTO_TCP, TCP_USER_TIMEOUT}, {SOL_SOCKET, SO_KEEPALIVE},
-      {SOL_SOCKET, SO_RCVLOWAT},    {IPPROTO_IP, IP_TOS},        {IPPROTO_IPV6, IPV6_TCLASS},
-      {SOL_SOCKET, SO_LINGER},      {IPPROTO_TCP, TCP_CORK},
+      {IPPROTO_TCP, TCP_NODELAY},      {IPPROTO_TCP, TCP_KEEPIDLE},
+      {IPPROTO_TCP, TCP_KEEPINTVL},    {IPPROTO_TCP, TCP_KEEPCNT},
+      {IPPROTO_TCP, TCP_USER_TIMEOUT}, {SOL_SOCKET, SO_KEEPALIVE},
+      {SOL_SOCKET, SO_RCVLOWAT},       {IPPROTO_IP, IP_TOS},
+      {IPPROTO_IPV6, IPV6_TCLASS},     {SOL_SOCKET, SO_LINGER},
+      {IPPROTO_TCP, TCP_CORK},
   };
   for (const Option& option : kSet) {
     filter.allow("setsockopt", {low_is(1, option.level), low_is(2, option.name)});
   }
   constexpr Option kGet[] = {
-      {SOL_SOCKET, SO_ERROR}, {SOL_SOCKET, SO_TYPE}, {SOL_SOCKET, SO_DOMAIN},
+      {SOL_SOCKET, SO_ERROR},      {SOL_SOCKET, SO_TYPE},     {SOL_SOCKET, SO_DOMAIN},
       {SOL_SOCKET, SO_ACCEPTCONN}, {SOL_SOCKET, SO_PROTOCOL}, {IPPROTO_TCP, TCP_INFO},
   };
   for (const Option& option : kGet) {
@@ -231,9 +327,9 @@ void add_warden_rules(Filter& filter) {
   allow_threads(filter, true);
 }
 
-/// The recorder keeps files, and maps rings that it is given. Its threads sync them. Where the audit
-/// log goes to others as well, it makes sockets to them: to files, by UDP, and by TCP to the one port
-/// that Landlock lets it connect to.
+/// The recorder keeps files, and maps rings that it is given. Its threads sync them. Where the
+/// audit log goes to others as well, it makes sockets to them: to files, by UDP, and by TCP to the
+/// one port that Landlock lets it connect to.
 void add_recorder_rules(Filter& filter, const Extras& extras) {
   for (const int fd : {kSupervisorFd, kWardenFd}) {
     filter.allow("sendmsg", {low_is(0, fd), low_is(2, kSendFlags)});
@@ -242,9 +338,9 @@ void add_recorder_rules(Filter& filter, const Extras& extras) {
   for (const std::string_view name : kRecorderFiles) {
     filter.allow(name.data());
   }
-  for (const char* name : {"write", "close", "pread64", "pwrite64", "lseek", "eventfd2",
-                           "fallocate", "ftruncate", "fsync", "fdatasync", "syncfs", "fstatfs",
-                           "flock"}) {
+  for (const char* name :
+       {"write", "close", "pread64", "pwrite64", "lseek", "eventfd2", "fallocate", "ftruncate",
+        "fsync", "fdatasync", "syncfs", "fstatfs", "flock"}) {
     filter.allow(name);
   }
   filter.allow("newfstatat", {bits(3, AT_EMPTY_PATH, AT_EMPTY_PATH)});
@@ -275,15 +371,56 @@ void add_recorder_rules(Filter& filter, const Extras& extras) {
 /// The resolver runs the system's name service modules, so its list is wider: it may read files
 /// (Landlock says which) and talk to name servers and local daemons.
 void add_resolver_rules(Filter& filter) {
-  for (const char* name :
-       {"open", "openat", "stat", "lstat", "newfstatat", "statx", "access", "faccessat",
-        "faccessat2", "readlink", "readlinkat", "getdents64", "lseek", "pread64", "readv", "write",
-        "writev", "close", "dup", "fcntl", "ioctl", "connect", "bind", "sendto", "sendmsg",
-        "sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "setsockopt", "getsockopt", "socketpair",
-        "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2", "select",
-        "pselect6", "statfs", "fstatfs", "getcwd", "timerfd_create", "timerfd_settime",
-        "sched_getparam", "sched_getscheduler", "prlimit64", "getrlimit", "flock",
-        "inotify_init1"}) {
+  for (const char* name : {"open",
+                           "openat",
+                           "stat",
+                           "lstat",
+                           "newfstatat",
+                           "statx",
+                           "access",
+                           "faccessat",
+                           "faccessat2",
+                           "readlink",
+                           "readlinkat",
+                           "getdents64",
+                           "lseek",
+                           "pread64",
+                           "readv",
+                           "write",
+                           "writev",
+                           "close",
+                           "dup",
+                           "fcntl",
+                           "ioctl",
+                           "connect",
+                           "bind",
+                           "sendto",
+                           "sendmsg",
+                           "sendmmsg",
+                           "recvfrom",
+                           "recvmsg",
+                           "recvmmsg",
+                           "setsockopt",
+                           "getsockopt",
+                           "socketpair",
+                           "epoll_create1",
+                           "epoll_ctl",
+                           "epoll_wait",
+                           "epoll_pwait",
+                           "eventfd2",
+                           "select",
+                           "pselect6",
+                           "statfs",
+                           "fstatfs",
+                           "getcwd",
+                           "timerfd_create",
+                           "timerfd_settime",
+                           "sched_getparam",
+                           "sched_getscheduler",
+                           "prlimit64",
+                           "getrlimit",
+                           "flock",
+                           "inotify_init1"}) {
     filter.allow(name);
   }
   for (const int domain : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}) {
@@ -302,7 +439,8 @@ Status enter_seccomp(Role role, const Extras& extras) {
   filter.kill_all(kDeadly);
   filter.allow_all(kCommon);
   allow_memory(filter, role);
-  // raise and abort; with no_new_privs and Landlock's scope other processes are out of reach anyhow.
+  // raise and abort; with no_new_privs and Landlock's scope other processes are out of reach
+  // anyhow.
   filter.allow("tgkill", {is(0, static_cast<std::uint64_t>(getpid()))});
   filter.allow("prctl", {low_is(0, PR_SET_NAME)});
   filter.allow("prctl", {low_is(0, PR_GET_DUMPABLE)});
@@ -315,9 +453,9 @@ Status enter_seccomp(Role role, const Extras& extras) {
       allow_socket_options(filter);
     }
     for (const char* name : kFiles) {
-      const bool kept = role == Role::kRecorder &&
-                        std::ranges::find(kRecorderFiles, std::string_view(name)) !=
-                            std::end(kRecorderFiles);
+      const bool kept =
+          role == Role::kRecorder &&
+          std::ranges::find(kRecorderFiles, std::string_view(name)) != std::end(kRecorderFiles);
       if (!kept) {
         filter.add(SCMP_ACT_ERRNO(EACCES), name);
       }
@@ -327,20 +465,11 @@ Status enter_seccomp(Role role, const Extras& extras) {
   }
   switch (role) {
     case Role::kGate:
-    case Role::kWorker:
-      add_parser_rules(filter, role);
-      break;
-    case Role::kWarden:
-      add_warden_rules(filter);
-      break;
-    case Role::kResolver:
-      add_resolver_rules(filter);
-      break;
-    case Role::kRecorder:
-      add_recorder_rules(filter, extras);
-      break;
-    case Role::kSupervisor:
-      return {};
+    case Role::kWorker: add_parser_rules(filter, role); break;
+    case Role::kWarden: add_warden_rules(filter); break;
+    case Role::kResolver: add_resolver_rules(filter); break;
+    case Role::kRecorder: add_recorder_rules(filter, extras); break;
+    case Role::kSupervisor: return {};
   }
   return filter.load();
 }

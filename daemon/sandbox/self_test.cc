@@ -55,10 +55,10 @@ struct Scene {
 
 struct Attempt {
   const char* what;
-  std::function<int(Scene&)> run;        // kWorked, or kRefused + errno
-  std::vector<Role> allowed;             // where it is part of the role's work
-  bool must_work = false;                // a control: it has to work in every role
-  int landlock_abi = 0;                  // where only Landlock of this version keeps the resolver
+  std::function<int(Scene&)> run;  // kWorked, or kRefused + errno
+  std::vector<Role> allowed;       // where it is part of the role's work
+  bool must_work = false;          // a control: it has to work in every role
+  int landlock_abi = 0;            // where only Landlock of this version keeps the resolver
 };
 
 int outcome(long result) {
@@ -130,8 +130,8 @@ int fast_open(Scene& scene, int kind) {
   message.msg_namelen = sizeof address;
   constexpr int kFlags = MSG_FASTOPEN | MSG_NOSIGNAL;
   if (kind == 0) {
-    return outcome(sendto(fd, &byte, 1, kFlags, reinterpret_cast<sockaddr*>(&address),
-                          sizeof address));
+    return outcome(
+        sendto(fd, &byte, 1, kFlags, reinterpret_cast<sockaddr*>(&address), sizeof address));
   }
   if (kind == 1) {
     return outcome(sendmsg(fd, &message, kFlags));
@@ -208,8 +208,7 @@ std::vector<Attempt> attempts() {
        resolver},
       {"socket() of Unix", [](Scene&) { return outcome(socket(AF_UNIX, SOCK_STREAM, 0)); },
        resolver},
-      {"socket() of packets", [](Scene&) { return outcome(socket(AF_PACKET, SOCK_RAW, 0)); },
-       none},
+      {"socket() of packets", [](Scene&) { return outcome(socket(AF_PACKET, SOCK_RAW, 0)); }, none},
       {"connect a TCP socket",
        [](Scene& scene) {
          sockaddr_in address = scene.somebody;
@@ -218,8 +217,7 @@ std::vector<Attempt> attempts() {
          return outcome(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address));
        },
        none, false, 4},
-      {"connect to AF_UNSPEC", [](Scene& scene) { return connect_again(scene.socket); },
-       resolver},
+      {"connect to AF_UNSPEC", [](Scene& scene) { return connect_again(scene.socket); }, resolver},
       {"bind to a port",
        [](Scene& scene) {
          // The resolver can make a socket for it, the others cannot.
@@ -233,15 +231,12 @@ std::vector<Attempt> attempts() {
       {"accept", [](Scene& scene) { return outcome(accept(scene.socket, nullptr, nullptr)); },
        none},
       {"MSG_FASTOPEN by sendto", [](Scene& scene) { return fast_open(scene, 0); }, resolver},
-      {"MSG_FASTOPEN by sendmsg", [](Scene& scene) { return fast_open(scene, 1); },
-       resolver},
-      {"MSG_FASTOPEN by sendmmsg", [](Scene& scene) { return fast_open(scene, 2); },
-       resolver},
+      {"MSG_FASTOPEN by sendmsg", [](Scene& scene) { return fast_open(scene, 1); }, resolver},
+      {"MSG_FASTOPEN by sendmmsg", [](Scene& scene) { return fast_open(scene, 2); }, resolver},
       {"TCP_FASTOPEN_CONNECT",
        [](Scene& scene) {
          const int on = 1;
-         return outcome(setsockopt(scene.ended, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on,
-                                   sizeof on));
+         return outcome(setsockopt(scene.ended, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));
        },
        resolver},
       {"send on a peer's socket",
@@ -295,8 +290,7 @@ std::vector<Attempt> attempts() {
        none},
       {"be dumpable again", [](Scene&) { return outcome(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); },
        none},
-      {"ptrace", [](Scene&) { return outcome(ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); },
-       none},
+      {"ptrace", [](Scene&) { return outcome(ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); }, none},
       {"kill the supervisor", [](Scene&) { return outcome(syscall(SYS_kill, getppid(), 0)); },
        none},
       {"change uid", [](Scene&) { return outcome(syscall(SYS_setuid, getuid())); }, none},
@@ -322,17 +316,16 @@ std::vector<Attempt> attempts() {
     const char* what;
     std::uint8_t code;
   };
-  for (const Operation operation :
-       {Operation{"IORING_OP_SOCKET", IORING_OP_SOCKET},
-        Operation{"IORING_OP_OPENAT", IORING_OP_OPENAT},
-        Operation{"IORING_OP_OPENAT2", IORING_OP_OPENAT2},
-        Operation{"IORING_OP_SEND", IORING_OP_SEND},
-        Operation{"IORING_OP_SENDMSG", IORING_OP_SENDMSG},
-        Operation{"IORING_OP_SHUTDOWN", IORING_OP_SHUTDOWN},
-        Operation{"IORING_OP_WRITE", IORING_OP_WRITE},
-        Operation{"IORING_OP_CLOSE", IORING_OP_CLOSE},
-        Operation{"IORING_OP_MSG_RING", IORING_OP_MSG_RING},
-        Operation{"IORING_OP_URING_CMD", IORING_OP_URING_CMD}}) {
+  for (const Operation operation : {Operation{"IORING_OP_SOCKET", IORING_OP_SOCKET},
+                                    Operation{"IORING_OP_OPENAT", IORING_OP_OPENAT},
+                                    Operation{"IORING_OP_OPENAT2", IORING_OP_OPENAT2},
+                                    Operation{"IORING_OP_SEND", IORING_OP_SEND},
+                                    Operation{"IORING_OP_SENDMSG", IORING_OP_SENDMSG},
+                                    Operation{"IORING_OP_SHUTDOWN", IORING_OP_SHUTDOWN},
+                                    Operation{"IORING_OP_WRITE", IORING_OP_WRITE},
+                                    Operation{"IORING_OP_CLOSE", IORING_OP_CLOSE},
+                                    Operation{"IORING_OP_MSG_RING", IORING_OP_MSG_RING},
+                                    Operation{"IORING_OP_URING_CMD", IORING_OP_URING_CMD}}) {
     list.push_back({operation.what,
                     [code = operation.code](Scene& scene) { return raw_ring_outcome(scene, code); },
                     none});
@@ -349,8 +342,8 @@ bool prepare(Scene& scene, bool sandboxed) {
   sockaddr_in unused;
   const UniqueFd ended = make_listener(unused);
   if (!supervisor || !warden || !ended ||
-      connect(socket.get(), reinterpret_cast<sockaddr*>(&scene.somebody),
-              sizeof scene.somebody) != 0 ||
+      connect(socket.get(), reinterpret_cast<sockaddr*>(&scene.somebody), sizeof scene.somebody) !=
+          0 ||
       shutdown(ended.get(), SHUT_RDWR) != 0) {
     return false;
   }
@@ -421,16 +414,13 @@ int try_in(Role role, const Attempt& attempt, bool sandboxed, UniqueFd& listener
 
 std::string cell_text(int status) {
   if (WIFSIGNALED(status)) {
-    return WTERMSIG(status) == SIGSYS ? "killed" : std::string("signal ") +
-                                                       std::to_string(WTERMSIG(status));
+    return WTERMSIG(status) == SIGSYS ? "killed"
+                                      : std::string("signal ") + std::to_string(WTERMSIG(status));
   }
   switch (const int code = WEXITSTATUS(status); code) {
-    case kWorked:
-      return "works";
-    case kNotSetUp:
-      return "no set-up";
-    default:
-      return code > kRefused ? strerrorname_np(code - kRefused) : std::to_string(code);
+    case kWorked: return "works";
+    case kNotSetUp: return "no set-up";
+    default: return code > kRefused ? strerrorname_np(code - kRefused) : std::to_string(code);
   }
 }
 

@@ -23,9 +23,9 @@ void InputBuffer::receive(int fd, Token token, std::size_t bytes_max) {
   if (slab_ != kNoSlab) {
     const MutBytes room = ring_->buffer(static_cast<std::uint16_t>(slab_)).subspan(slab_end_);
     receiving_here_ = true;
-    ring_->recv_into(fd, room.first(packets ? room_for_more(room.size())
-                                            : std::min(room.size(), bytes_max)),
-                     token);
+    ring_->recv_into(
+        fd, room.first(packets ? room_for_more(room.size()) : std::min(room.size(), bytes_max)),
+        token);
   } else {
     const std::size_t slab_bytes = ring_->buffer(0).size();
     bytes_max = packets ? room_for_more(slab_bytes) : std::min<std::size_t>(bytes_max, INT32_MAX);

@@ -8,7 +8,8 @@
 
 namespace bastion::daemon {
 
-/// InputBuffer is where the bytes that one socket gave wait to be taken, packet by packet, in place.
+/// InputBuffer is where the bytes that one socket gave wait to be taken, packet by packet, in
+/// place.
 ///
 /// Bytes arrive in one of the ring's shared buffers (a *slab*), so an idle socket holds no memory.
 /// A packet that is not complete yet

@@ -35,15 +35,11 @@ Stream::Received Stream::on_receive(const Completion& completion) {
     return Received::kEnd;
   }
   switch (-completion.result) {
-    case ENOBUFS:
-      return Received::kStarved;
+    case ENOBUFS: return Received::kStarved;
     case EINTR:
     case EAGAIN:
-    case ECANCELED:
-      return Received::kNothing;
-    default:
-      error_ = -completion.result;
-      return Received::kFailed;
+    case ECANCELED: return Received::kNothing;
+    default: error_ = -completion.result; return Received::kFailed;
   }
 }
 

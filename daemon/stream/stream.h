@@ -11,10 +11,12 @@
 
 namespace bastion::daemon {
 
-/// Stream is one connected socket on the ring: at most one receive and one write in flight, bytes in
-/// by an InputBuffer, bytes out of a SendQueue. Its owner gives it the completions of its two tokens.
+/// Stream is one connected socket on the ring: at most one receive and one write in flight, bytes
+/// in by an InputBuffer, bytes out of a SendQueue. Its owner gives it the completions of its two
+/// tokens.
 ///
-/// A stream ends in two steps: close() cancels what is in flight, and when idle() the memory may go.
+/// A stream ends in two steps: close() cancels what is in flight, and when idle() the memory may
+/// go.
 class Stream {
  public:
   Stream(Ring& ring, UniqueFd socket, Token read, Token write)

@@ -22,10 +22,8 @@ bool transient(int error) {
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
-    case EPERM:
-      return true;
-    default:
-      return false;
+    case EPERM: return true;
+    default: return false;
   }
 }
 
@@ -61,9 +59,9 @@ void Supervisor::on_accepted(const Completion& completion, MonoTime now) {
     // EMFILE, ENFILE, ENOBUFS, ENOMEM: trying at once would only spin.
     if (now >= after(accept_told_, kNsPerSecond)) {
       accept_told_ = now;
-      log_.error("cannot accept connections; trying again",
-                 {{"error", std::strerror(-completion.result)},
-                  {"unauthenticated", connections_.size()}});
+      log_.error(
+          "cannot accept connections; trying again",
+          {{"error", std::strerror(-completion.result)}, {"unauthenticated", connections_.size()}});
     }
     accept_again_ = after(now, kPauseMs * kNsPerMs);
     return;

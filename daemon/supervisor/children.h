@@ -39,18 +39,18 @@ class RestartDelay {
 /// Child is one place of the process table; the process in it may be replaced.
 struct Child {
   ipc::Role role{};
-  std::uint32_t index = 0;         // among those of its role
-  std::uint32_t generation = 0;    // of the process in this place
-  pid_t pid = 0;                   // 0: none at the moment
+  std::uint32_t index = 0;       // among those of its role
+  std::uint32_t generation = 0;  // of the process in this place
+  pid_t pid = 0;                 // 0: none at the moment
   std::optional<ipc::Channel> channel;
   bool write_armed = false;
   MonoTime started;
-  MonoTime start_again = kNever;   // where there is none
+  MonoTime start_again = kNever;  // where there is none
   std::uint32_t restarts = 0;
   RestartDelay delay;
-  std::string why;                 // it was ended by us: for the log
+  std::string why;  // it was ended by us: for the log
 
-  std::string name() const;        // "gate 1", "warden"
+  std::string name() const;  // "gate 1", "warden"
   bool alive() const { return pid != 0; }
 };
 

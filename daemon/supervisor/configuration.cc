@@ -53,14 +53,10 @@ std::optional<LoadedFiles> load_files(const std::string& path, config::Problems&
 
 LogLevel to_log_level(config::LogLevel level) {
   switch (level) {
-    case config::LogLevel::kError:
-      return LogLevel::kError;
-    case config::LogLevel::kWarning:
-      return LogLevel::kWarning;
-    case config::LogLevel::kInfo:
-      return LogLevel::kInfo;
-    case config::LogLevel::kDebug:
-      return LogLevel::kDebug;
+    case config::LogLevel::kError: return LogLevel::kError;
+    case config::LogLevel::kWarning: return LogLevel::kWarning;
+    case config::LogLevel::kInfo: return LogLevel::kInfo;
+    case config::LogLevel::kDebug: return LogLevel::kDebug;
   }
   return LogLevel::kInfo;
 }

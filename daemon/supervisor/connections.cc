@@ -9,12 +9,12 @@ bool ConnectionTable::Rank::operator<(const Rank& other) const {
          std::tuple(count, silent, other.candidate, other.source);
 }
 
-ConnectionTable::Rank ConnectionTable::rank(const IpAddress& address,
-                                            const Source& source) const {
+ConnectionTable::Rank ConnectionTable::rank(const IpAddress& address, const Source& source) const {
   return {source.count(), !source.silent.empty(), source.candidate(), address};
 }
 
-/// change edits a source's lists and keeps its rank true; a source without connections is forgotten.
+/// change edits a source's lists and keeps its rank true; a source without connections is
+/// forgotten.
 void ConnectionTable::change(const IpAddress& address, auto&& edit) {
   Source& source = sources_[address];
   if (source.count() != 0) {

@@ -42,8 +42,8 @@ class ConnectionTable {
   /// add counts a connection of `peer` that goes to gate number `gate`. Ids are never used twice.
   Added add(const IpAddress& peer, std::uint32_t gate);
   void spoke(ipc::ConnectionId id);
-  /// remove: it ended, authenticated, or was dropped. Unknown ids are ignored: a drop and an end may
-  /// cross. True where it was here.
+  /// remove: it ended, authenticated, or was dropped. Unknown ids are ignored: a drop and an end
+  /// may cross. True where it was here.
   bool remove(ipc::ConnectionId id);
   /// remove_gate forgets all connections of a gate that died. Returns how many.
   std::size_t remove_gate(std::uint32_t gate);
@@ -68,9 +68,7 @@ class ConnectionTable {
     Ids spoken;
     std::size_t count() const { return silent.size() + spoken.size(); }
     /// candidate is who would go; ids grow with time, so the smaller one is the older one.
-    ipc::ConnectionId candidate() const {
-      return silent.empty() ? spoken.front() : silent.front();
-    }
+    ipc::ConnectionId candidate() const { return silent.empty() ? spoken.front() : silent.front(); }
   };
   struct Rank {
     std::size_t count = 0;

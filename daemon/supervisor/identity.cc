@@ -55,12 +55,11 @@ std::expected<Identities, std::string> find_identities(bool one_uid) {
   }
   identities.change = true;
   if (one_uid) {
-    identities.note = "all processes but the supervisor run as uid " + std::to_string(kNobody) +
-                      " (--one-uid)";
+    identities.note =
+        "all processes but the supervisor run as uid " + std::to_string(kNobody) + " (--one-uid)";
   }
-  for (const ipc::Role role :
-       {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden, ipc::Role::kResolver,
-        ipc::Role::kRecorder}) {
+  for (const ipc::Role role : {ipc::Role::kGate, ipc::Role::kWorker, ipc::Role::kWarden,
+                               ipc::Role::kResolver, ipc::Role::kRecorder}) {
     if (one_uid) {
       identities.roles[role] = {kNobody, static_cast<gid_t>(kNobody)};
       continue;
@@ -68,10 +67,10 @@ std::expected<Identities, std::string> find_identities(bool one_uid) {
     const std::string name = "bastiond-" + std::string(role_name(role));
     const std::optional<Identity> found = user_id(name);
     if (!found || found->uid == 0) {
-      return std::unexpected(
-          "there is no user " + name +
-          ": make our users with `systemd-sysusers bastiond.conf` (that is "
-          "deploy/systemd/bastiond.sysusers), or run all processes under one unprivileged uid with --one-uid");
+      return std::unexpected("there is no user " + name +
+                             ": make our users with `systemd-sysusers bastiond.conf` (that is "
+                             "deploy/systemd/bastiond.sysusers), or run all processes under one "
+                             "unprivileged uid with --one-uid");
     }
     identities.roles[role] = *found;
   }

@@ -25,9 +25,10 @@ struct Identities {
   std::string note;  // for the log and `bastionctl status`
 };
 
-/// find_identities: as root, the users bastiond-gate, -worker, -warden, -resolver and -recorder, which must
-/// exist; or with `one_uid` uid 65534 for all children. Otherwise our own. The error says the cure.
-/// Files are read directly: name service modules must not be loaded into this process.
+/// find_identities: as root, the users bastiond-gate, -worker, -warden, -resolver and -recorder,
+/// which must exist; or with `one_uid` uid 65534 for all children. Otherwise our own. The error
+/// says the cure. Files are read directly: name service modules must not be loaded into this
+/// process.
 std::expected<Identities, std::string> find_identities(bool one_uid);
 
 /// group_id finds a group of /etc/group.

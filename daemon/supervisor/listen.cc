@@ -51,8 +51,9 @@ std::string why(const Endpoint& endpoint, int error) {
   const std::string port = std::to_string(endpoint.port);
   switch (error) {
     case EADDRINUSE:
-      return "cannot listen on " + where + ": another program has that port (`ss -ltnp 'sport = :" +
-             port + "'` shows which); end it or choose another in `listen:`";
+      return "cannot listen on " + where +
+             ": another program has that port (`ss -ltnp 'sport = :" + port +
+             "'` shows which); end it or choose another in `listen:`";
     case EACCES:
     case EPERM:
       return "cannot listen on " + where +
@@ -63,8 +64,7 @@ std::string why(const Endpoint& endpoint, int error) {
     case EAFNOSUPPORT:
       return "cannot listen on " + where +
              ": this machine has no IPv6; take the address out of `listen:`";
-    default:
-      return "cannot listen on " + where + ": " + std::strerror(error);
+    default: return "cannot listen on " + where + ": " + std::strerror(error);
   }
 }
 

@@ -26,8 +26,7 @@ std::uint32_t Supervisor::place_of(const Child& child) const {
 /// to the warden.
 void Supervisor::start_child(Child& child, MonoTime now) {
   const auto again = [&](const Error& error) {
-    log_.error("cannot start a process",
-               {{"process", child.name()}, {"error", describe(error)}});
+    log_.error("cannot start a process", {{"process", child.name()}, {"error", describe(error)}});
     child.start_again = after(now, child.delay.next_ms(0) * kNsPerMs);
   };
   auto ours = ipc::socket_pair();
@@ -42,8 +41,14 @@ void Supervisor::start_child(Child& child, MonoTime now) {
     }
     to_warden = std::move(*pair);
   }
-  ChildSpec spec{child.role, child.index, std::nullopt, (*ours)[1].get(), to_warden[1].get(),
-                 to_log_level(service_.log_level), -1, -1};
+  ChildSpec spec{child.role,
+                 child.index,
+                 std::nullopt,
+                 (*ours)[1].get(),
+                 to_warden[1].get(),
+                 to_log_level(service_.log_level),
+                 -1,
+                 -1};
   if (identities_.change) {
     spec.identity = identities_.roles.at(child.role);
   }
@@ -160,8 +165,7 @@ bool Supervisor::on_warden_message(const ipc::Received& received, MonoTime now) 
       }
       for (Child& child : children_) {
         if (child.role == end->role && child.index == end->index &&
-            child.role != ipc::Role::kWarden &&
-            static_cast<std::uint32_t>(child.pid) == end->pid) {
+            child.role != ipc::Role::kWarden && static_cast<std::uint32_t>(child.pid) == end->pid) {
           end_child(child, "the warden found: " + end->why);
         }
       }
@@ -172,8 +176,7 @@ bool Supervisor::on_warden_message(const ipc::Received& received, MonoTime now) 
         begin_ending(now);
       }
       return true;
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -232,30 +235,27 @@ void Supervisor::on_death(Child& child, int status, MonoTime now) {
       }
     }
   } else {
-    send_to(warden(), {},
-            ipc::PeerGone{child.role, child.index, static_cast<std::uint32_t>(pid)});
+    send_to(warden(), {}, ipc::PeerGone{child.role, child.index, static_cast<std::uint32_t>(pid)});
   }
   switch (state_) {
     case State::kStarting:
       log_.error("a process did not start; giving up");
       exit_status_ = 1;
       return begin_ending(now);
-    case State::kRunning:
-      {
-        std::int64_t delay_ms = child.delay.next_ms((now.ns - child.started.ns) / kNsPerMs);
-        if (child.role == ipc::Role::kRecorder) {
-          delay_ms = std::min(delay_ms, kRecorderDelayMsMax);
-        }
-        child.start_again = after(now, delay_ms * kNsPerMs);
+    case State::kRunning: {
+      std::int64_t delay_ms = child.delay.next_ms((now.ns - child.started.ns) / kNsPerMs);
+      if (child.role == ipc::Role::kRecorder) {
+        delay_ms = std::min(delay_ms, kRecorderDelayMsMax);
       }
+      child.start_again = after(now, delay_ms * kNsPerMs);
+    }
       return;
     case State::kDraining:
       if (child.role == ipc::Role::kWarden) {
         begin_ending(now);
       }
       return;
-    case State::kEnding:
-      return;
+    case State::kEnding: return;
   }
 }
 

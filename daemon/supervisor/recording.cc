@@ -77,7 +77,7 @@ bool Supervisor::prepare_audit() {
 
 /// give_to_recorder makes the recorder the owner of a folder.
 bool Supervisor::give_to_recorder(const std::string& path, const std::string& what) {
-  struct stat found {};
+  struct stat found{};
   if (stat(path.c_str(), &found) != 0) {
     log_.error(errno_text(what + ", " + path + ", is not there"));
     return false;
@@ -87,9 +87,10 @@ bool Supervisor::give_to_recorder(const std::string& path, const std::string& wh
   }
   const Identity& owner = identities_.roles.at(ipc::Role::kRecorder);
   if (found.st_uid != owner.uid && chown(path.c_str(), owner.uid, owner.gid) != 0) {
-    log_.error(what + ", " + path + ", belongs to uid " + std::to_string(found.st_uid) +
-               " instead of " + std::to_string(owner.uid) +
-               ", the recorder's; make it right with: systemd-tmpfiles --create bastiond.conf, or chown");
+    log_.error(
+        what + ", " + path + ", belongs to uid " + std::to_string(found.st_uid) + " instead of " +
+        std::to_string(owner.uid) +
+        ", the recorder's; make it right with: systemd-tmpfiles --create bastiond.conf, or chown");
     return false;
   }
   return true;

@@ -13,10 +13,10 @@ void Supervisor::apply_limits() {
 
 void Supervisor::send_configuration(const LoadedFiles& files, const std::string& loaded_by) {
   const int fd = files.bundle.get();
-  send_to(warden(), {.request = pending_request_},
-          ipc::Configuration{options_.config_path, loaded_by,
-                             to_log_level(files.service.log_level)},
-          std::span(&fd, 1));
+  send_to(
+      warden(), {.request = pending_request_},
+      ipc::Configuration{options_.config_path, loaded_by, to_log_level(files.service.log_level)},
+      std::span(&fd, 1));
 }
 
 /// reload reads everything again and asks the warden to take it. One at a time.
@@ -116,8 +116,9 @@ void Supervisor::on_configuration_result(const ipc::Header& header,
   notifier_.ready(result.ok ? "ready: " + loaded_->summary
                             : std::string("ready; the last reload was refused"));
   if (client != 0) {
-    control_->reply(client, Json{{"ok", result.ok}, {result.ok ? "text" : "error", result.text}}
-                                .dump(-1, ' ', true, Json::error_handler_t::replace));
+    control_->reply(client,
+                    Json{{"ok", result.ok}, {result.ok ? "text" : "error", result.text}}.dump(
+                        -1, ' ', true, Json::error_handler_t::replace));
   }
   if (std::exchange(reload_again_, false)) {
     reload("reload", 0);

@@ -34,8 +34,7 @@ void Supervisor::on_request(ControlServer::Request request) {
     if (command == "status") {
       return control_->reply(request.client, status_json("{}"));
     }
-    return control_->reply(request.client,
-                           control_error("the warden is being started; try again"));
+    return control_->reply(request.client, control_error("the warden is being started; try again"));
   }
   const std::uint32_t number = next_request_++;
   questions_[number] = {request.client, command == "status", {}};
@@ -54,14 +53,12 @@ void Supervisor::on_control_reply(const ipc::Header& header, ipc::ControlReply r
   }
   const Question question = std::move(at->second);
   questions_.erase(at);
-  control_->reply(question.client,
-                  question.status ? status_json(question.json) : question.json);
+  control_->reply(question.client, question.status ? status_json(question.json) : question.json);
 }
 
 void Supervisor::answer_all_questions(std::string_view error) {
   for (const auto& [number, question] : std::exchange(questions_, {})) {
-    control_->reply(question.client,
-                    question.status ? status_json("{}") : control_error(error));
+    control_->reply(question.client, question.status ? status_json("{}") : control_error(error));
   }
 }
 

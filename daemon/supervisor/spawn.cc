@@ -44,8 +44,8 @@ std::vector<std::string> environment() {
 }
 
 [[noreturn]] void child_failed(const char* what) {
-  const std::string line = std::string("bastiond: cannot start a process: ") + what + ": " +
-                           std::strerror(errno) + "\n";
+  const std::string line =
+      std::string("bastiond: cannot start a process: ") + what + ": " + std::strerror(errno) + "\n";
   (void)!write(STDERR_FILENO, line.data(), line.size());
   _exit(127);
 }

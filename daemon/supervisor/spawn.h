@@ -29,8 +29,8 @@ struct ChildSpec {
   int supervisor_end = -1;           // becomes kSupervisorFd
   int warden_end = -1;               // becomes kWardenFd, where there is one
   LogLevel log_level = LogLevel::kInfo;
-  int record_ring = -1;              // a worker's: becomes kRecordRingFd
-  int record_bell = -1;              // … kRecordBellFd
+  int record_ring = -1;  // a worker's: becomes kRecordRingFd
+  int record_bell = -1;  // … kRecordBellFd
 };
 
 /// spawn starts a child with exactly the descriptors of process.h, a small fixed environment and no

@@ -230,15 +230,11 @@ void Supervisor::loop() {
 void Supervisor::on_completion(const Completion& completion, MonoTime now) {
   const Token token = completion.token;
   switch (token.kind) {
-    case kSignals:
-      return on_signals(now);
-    case kAccept:
-      return on_accepted(completion, now);
+    case kSignals: return on_signals(now);
+    case kAccept: return on_accepted(completion, now);
     case kControlAccept:
-    case kControlClient:
-      return control_ ? control_->on_completion(completion, now) : void();
-    default:
-      break;
+    case kControlClient: return control_ ? control_->on_completion(completion, now) : void();
+    default: break;
   }
   if (token.index >= children_.size()) {
     return;
@@ -264,9 +260,7 @@ void Supervisor::on_signals(MonoTime now) {
   signalfd_siginfo info{};
   while (read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     switch (info.ssi_signo) {
-      case SIGHUP:
-        reload("reload", 0);
-        break;
+      case SIGHUP: reload("reload", 0); break;
       case SIGINT:
       case SIGTERM:
         if (state_ == State::kDraining || state_ == State::kEnding) {
@@ -277,8 +271,7 @@ void Supervisor::on_signals(MonoTime now) {
           begin_shutdown(now);
         }
         break;
-      default:
-        break;
+      default: break;
     }
   }
   reap(now);

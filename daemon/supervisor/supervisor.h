@@ -51,12 +51,17 @@ class Supervisor {
  private:
   enum class State : std::uint8_t { kStarting, kRunning, kDraining, kEnding };
   enum Kind : std::uint8_t {
-    kSignals, kAccept, kChildRead, kChildWrite, kControlAccept, kControlClient,
+    kSignals,
+    kAccept,
+    kChildRead,
+    kChildWrite,
+    kControlAccept,
+    kControlClient,
   };
   /// Question is a control request that the warden answers.
   struct Question {
     std::uint64_t client = 0;
-    bool status = false;   // its answer gets our part added
+    bool status = false;  // its answer gets our part added
     std::string json;
   };
 
@@ -130,17 +135,17 @@ class Supervisor {
   Identities identities_;
   MonoTime started_;
 
-  config::ServiceConfig service_;       // in force
-  std::unique_ptr<LoadedFiles> loaded_;  // in force; a new warden gets it
+  config::ServiceConfig service_;         // in force
+  std::unique_ptr<LoadedFiles> loaded_;   // in force; a new warden gets it
   std::unique_ptr<LoadedFiles> pending_;  // with the warden, not answered yet
   std::uint32_t pending_request_ = 0;
   std::string pending_by_;
-  std::uint64_t pending_client_ = 0;     // who asked by the control socket; 0: a signal
-  bool reload_again_ = false;            // SIGHUP came while one was pending
+  std::uint64_t pending_client_ = 0;  // who asked by the control socket; 0: a signal
+  bool reload_again_ = false;         // SIGHUP came while one was pending
 
   std::vector<Listener> listeners_;
   std::vector<bool> accept_armed_;
-  MonoTime accept_again_ = kNever;       // after descriptors ran out
+  MonoTime accept_again_ = kNever;  // after descriptors ran out
   MonoTime accept_told_{};
   std::uint64_t dropped_untold_ = 0;
   MonoTime dropped_told_{};
@@ -153,7 +158,7 @@ class Supervisor {
 
   std::vector<RecordRing> record_rings_;
   std::uint32_t next_ring_generation_ = 1;
-  UniqueFd recorder_table_;              // what a recorder leaves to its successor
+  UniqueFd recorder_table_;  // what a recorder leaves to its successor
   std::string recordings_folder_;
   UniqueFd recordings_fd_;
 

@@ -11,12 +11,9 @@ using Json = nlohmann::json;
 
 std::string_view shown_mode(const Session& session) {
   switch (session.mode) {
-    case ipc::SessionMode::kRouted:
-      return "routed";
-    case ipc::SessionMode::kMenu:
-      return "jump";
-    case ipc::SessionMode::kRefused:
-      return "refused";
+    case ipc::SessionMode::kRouted: return "routed";
+    case ipc::SessionMode::kMenu: return "jump";
+    case ipc::SessionMode::kRefused: return "refused";
   }
   return "";
 }
@@ -45,8 +42,7 @@ std::string text_at(const Json& json, const char* name) {
 }
 
 std::string failure(std::string_view text) {
-  return Json{{"ok", false}, {"error", text}}.dump(-1, ' ', true,
-                                                    Json::error_handler_t::replace);
+  return Json{{"ok", false}, {"error", text}}.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 std::string success(Json json) {
@@ -93,12 +89,10 @@ std::string Warden::control(const ipc::ControlRequest& request) {
                        {"packets_per_turn_max", relay.packets_per_turn_max}};
     if (recorder_state_) {
       const ipc::RecorderState& state = *recorder_state_;
-      status["recordings"] = {{"can_record", state.can_record},
-                              {"why", state.why},
-                              {"bytes", state.recordings_bytes},
-                              {"open", state.open},
-                              {"disk_bytes", state.disk_bytes},
-                              {"disk_free_bytes", state.free_bytes}};
+      status["recordings"] = {
+          {"can_record", state.can_record},  {"why", state.why},
+          {"bytes", state.recordings_bytes}, {"open", state.open},
+          {"disk_bytes", state.disk_bytes},  {"disk_free_bytes", state.free_bytes}};
     }
     if (active_ != nullptr) {
       status["policy"] = {{"hash", active_->policy().id()},

@@ -11,9 +11,9 @@
 namespace bastion::daemon {
 
 /// CookiePool remembers the KEXINIT cookies that one gate or worker was given, so that an exchange
-/// hash with one of them in I_S is known to be fresh: made after the cookie was, and never asked for
-/// before. A cookie is good for one signature. Taking more than kOutstandingMax drops the oldest, so
-/// the memory of a pool is bounded (64 KiB) whatever its owner does.
+/// hash with one of them in I_S is known to be fresh: made after the cookie was, and never asked
+/// for before. A cookie is good for one signature. Taking more than kOutstandingMax drops the
+/// oldest, so the memory of a pool is bounded (64 KiB) whatever its owner does.
 class CookiePool {
  public:
   static constexpr std::size_t kOutstandingMax = 2048;

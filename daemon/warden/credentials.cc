@@ -37,7 +37,8 @@ std::vector<crypto::CertificateOption> critical_options_of(const CredentialReque
   }
   std::string addresses;
   for (const IpAddress& address : request.source_addresses) {
-    addresses += (addresses.empty() ? "" : ",") + address.text() + (address.is_v4() ? "/32" : "/128");
+    addresses +=
+        (addresses.empty() ? "" : ",") + address.text() + (address.is_v4() ? "/32" : "/128");
   }
   if (!addresses.empty()) {
     Writer data;

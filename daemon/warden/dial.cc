@@ -50,8 +50,8 @@ IpAddress local_address(int fd) {
 std::string dial_failure_text(const Dial& dial) {
   const std::string& name = dial.target.name;
   if (!dial.resolve_error.empty()) {
-    return name + ": its address " + dial.target.address + " was not found (" +
-           dial.resolve_error + ").";
+    return name + ": its address " + dial.target.address + " was not found (" + dial.resolve_error +
+           ").";
   }
   std::string where = name;
   if (!dial.addresses.empty()) {
@@ -59,15 +59,12 @@ std::string dial_failure_text(const Dial& dial) {
     where += " (" + Endpoint{dial.addresses[last], dial.target.port}.text() + ")";
   }
   switch (dial.last_error) {
-    case ECONNREFUSED:
-      return where + " refused the connection.";
-    case ETIMEDOUT:
-      return where + " did not answer within " + seconds_text(dial.limit_ms) + ".";
+    case ECONNREFUSED: return where + " refused the connection.";
+    case ETIMEDOUT: return where + " did not answer within " + seconds_text(dial.limit_ms) + ".";
     case ENETUNREACH:
     case EHOSTUNREACH:
       return where + " cannot be reached from here: " + std::strerror(dial.last_error) + ".";
-    default:
-      return where + " could not be connected: " + std::strerror(dial.last_error) + ".";
+    default: return where + " could not be connected: " + std::strerror(dial.last_error) + ".";
   }
 }
 
@@ -130,9 +127,7 @@ void Warden::on_resolved(const Caller& caller, const ipc::Resolved& message) {
     if (!config::may_dial(dial.target, *address)) {
       withheld = true;
       io_.log(LogLevel::kWarning, "a name leads to an address that no target may have",
-              {{"target", dial.target.name},
-               {"name", message.name},
-               {"address", address->text()}});
+              {{"target", dial.target.name}, {"name", message.name}, {"address", address->text()}});
       continue;
     }
     dial.addresses.push_back(*address);
@@ -187,8 +182,7 @@ void Warden::dial_done(DialIndex index, UniqueFd socket) {
   if (dial.purpose == Dial::Purpose::kTunnel) {
     audit_tunnel(audit::Name::kTunnelOpen, *session, dial, where, "");
     const ipc::Header header{.request = dial.request, .session = dial.session};
-    io_.send(dial.worker, ipc::encode(header, ipc::TunnelOpened{dial.channel}),
-             std::move(socket));
+    io_.send(dial.worker, ipc::encode(header, ipc::TunnelOpened{dial.channel}), std::move(socket));
     return;
   }
   audit::Event event = event_of(audit::Name::kTargetConnected, *session);
@@ -220,7 +214,8 @@ void Warden::tell_dial_failed(const Dial& dial) {
   if (dial.purpose == Dial::Purpose::kTunnel) {
     audit_tunnel(audit::Name::kTunnelFailed, *session, dial, "", text);
     const ipc::Header header{.request = dial.request, .session = dial.session};
-    io_.send(dial.worker, ipc::encode(header, ipc::Refused{.fatal = false, .text = text, .unreachable = true}),
+    io_.send(dial.worker,
+             ipc::encode(header, ipc::Refused{.fatal = false, .text = text, .unreachable = true}),
              UniqueFd());
     return;
   }

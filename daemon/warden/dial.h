@@ -38,8 +38,8 @@ struct Dial {
   std::string resolve_error;
 };
 
-/// dial_failure_text is the line that a user reads, without session id: "web2 (10.0.1.12:22) did not
-/// answer within 10 s."
+/// dial_failure_text is the line that a user reads, without session id: "web2 (10.0.1.12:22) did
+/// not answer within 10 s."
 std::string dial_failure_text(const Dial& dial);
 
 }  // namespace bastion::daemon

@@ -42,11 +42,10 @@ bool is_plausible(const ipc::Exchange& exchange) {
 }
 
 const HostSigner* find_signer(const ActiveConfiguration& active, const ipc::Exchange& exchange) {
-  const auto found =
-      std::ranges::find_if(active.host_signers, [&](const HostSigner& signer) {
-        return signer.algorithm == exchange.host_key_algorithm &&
-               equal(signer.blob, exchange.host_key_blob);
-      });
+  const auto found = std::ranges::find_if(active.host_signers, [&](const HostSigner& signer) {
+    return signer.algorithm == exchange.host_key_algorithm &&
+           equal(signer.blob, exchange.host_key_blob);
+  });
   return found == active.host_signers.end() ? nullptr : &*found;
 }
 

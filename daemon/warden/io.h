@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "base/secret.h"
-#include "daemon/unique_fd.h"
 #include "daemon/ipc/messages.h"
 #include "daemon/log.h"
+#include "daemon/unique_fd.h"
 #include "daemon/warden/peer.h"
 #include "daemon/warden/slow_pool.h"
 
@@ -43,9 +43,7 @@ class WardenIo {
   virtual MonoTime now() = 0;
   virtual WallTime wall_now() = 0;
   /// wall_now_us: microseconds since the Unix epoch.
-  virtual std::uint64_t wall_now_us() {
-    return static_cast<std::uint64_t>(wall_now()) * 1'000'000;
-  }
+  virtual std::uint64_t wall_now_us() { return static_cast<std::uint64_t>(wall_now()) * 1'000'000; }
 };
 
 }  // namespace bastion::daemon

@@ -46,9 +46,9 @@ void Warden::on_key_query(const Caller& caller, Session& session, const ipc::Key
   const crypto::SignatureAlgorithm* algorithm = accepted_algorithm(session, message.algorithm);
   if (algorithm != nullptr && algorithm->certificate) {
     const auto certificate = crypto::Certificate::parse(message.key_blob);
-    acceptable = certificate && certificate->key.type() == algorithm->key_type &&
-                 session.active->policy().accepts_certificate(*certificate, io_.wall_now(),
-                                                              session.peer);
+    acceptable =
+        certificate && certificate->key.type() == algorithm->key_type &&
+        session.active->policy().accepts_certificate(*certificate, io_.wall_now(), session.peer);
   } else if (algorithm != nullptr) {
     acceptable = session.active->policy().admit_key(message.key_blob, session.peer).has_value();
   }
@@ -104,10 +104,10 @@ Status Warden::verify_user(const Session& session, const ipc::KeyVerify& message
   }
   crypto::SkFlags flags;
   const crypto::SignatureAlgorithm* algorithm = accepted_algorithm(session, message.algorithm);
-  BASTION_TRY(key.verify(*algorithm, proto::userauth_signed_data(request), message.signature,
-                         &flags));
-  const bool is_sk = key.type() == crypto::KeyType::kSkEd25519 ||
-                     key.type() == crypto::KeyType::kSkEcdsaP256;
+  BASTION_TRY(
+      key.verify(*algorithm, proto::userauth_signed_data(request), message.signature, &flags));
+  const bool is_sk =
+      key.type() == crypto::KeyType::kSkEd25519 || key.type() == crypto::KeyType::kSkEcdsaP256;
   if (is_sk && admission->restrictions.touch_required && !flags.user_present) {
     return fail(ErrorCode::kAuth, "the security key was not touched");
   }
@@ -275,7 +275,8 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
 }
 
 void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver message) {
-  // A message that does not fit would end the worker that it is for, and everybody's sessions there.
+  // A message that does not fit would end the worker that it is for, and everybody's sessions
+  // there.
   if (message.state.size() + message.input.size() > ipc::kMessageBytesMax - kGrantBytesMax) {
     return violated(caller.peer, "it handed over a session that is too large");
   }

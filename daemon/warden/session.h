@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "daemon/unique_fd.h"
 #include "config/load.h"
 #include "crypto/hash.h"
 #include "crypto/keys.h"
 #include "daemon/ipc/messages.h"
+#include "daemon/unique_fd.h"
 #include "daemon/warden/io.h"
 #include "daemon/warden/permits.h"
 #include "proto/algorithms.h"
@@ -24,8 +24,8 @@ struct HostSigner {
   crypto::PrivateKey key;
 };
 
-/// ActiveConfiguration is one configuration in force, with what follows from it. Immutable: a reload
-/// makes another, and a session keeps the one that it was decided under.
+/// ActiveConfiguration is one configuration in force, with what follows from it. Immutable: a
+/// reload makes another, and a session keeps the one that it was decided under.
 struct ActiveConfiguration {
   config::Configuration configuration;
   proto::AlgorithmLists algorithms;  // the preset with the configuration's own lists put in
@@ -65,31 +65,31 @@ struct Session {
   std::uint32_t audit_notes = 0;
 
   // From the decision on.
-  std::string long_id;        // 26 letters and digits, unique for ever
-  std::size_t short_len = 4;  // so many of them are unique among the live ones
+  std::string long_id;                 // 26 letters and digits, unique for ever
+  std::size_t short_len = 4;           // so many of them are unique among the live ones
   const config::User* user = nullptr;  // lives as long as `active`
   config::Restrictions restrictions;
-  std::string proof;                   // how they logged in, for the log
+  std::string proof;  // how they logged in, for the log
   ipc::SessionMode mode = ipc::SessionMode::kMenu;
   std::string refusal;
   std::optional<config::Grant> grant;  // kRouted
   WallTime since = 0;
   MonoTime began;
-  bool started = false;      // session.start is told, so session.end must be
+  bool started = false;         // session.start is told, so session.end must be
   bool recording_told = false;  // recording.open
-  bool adopt_waits = false;  // its worker hears of it when that is on record
+  bool adopt_waits = false;     // its worker hears of it when that is on record
 
   // Towards the target.
   TargetState target_state = TargetState::kNone;
-  UniqueFd target_socket;  // connected, until it went to the worker
-  std::string target_text;       // kFailed: what the user is told
-  std::string target_address;    // "10.0.1.12:22", the one that was dialled
-  IpAddress our_address;         // ours on that connection
+  UniqueFd target_socket;      // connected, until it went to the worker
+  std::string target_text;     // kFailed: what the user is told
+  std::string target_address;  // "10.0.1.12:22", the one that was dialled
+  IpAddress our_address;       // ours on that connection
   bool target_verify_used = false;
   crypto::Digest target_session_id;
   std::vector<crypto::PrivateKey> target_keys;  // by credential, for TargetSign
 
-  bool recorded = false;          // it was given a slot in its worker's ring
+  bool recorded = false;  // it was given a slot in its worker's ring
   std::uint32_t record_slot = 0;
   bool worker_died = false;
 

@@ -66,10 +66,9 @@ Status Warden::verify_target_signature(const Session& session, const ipc::Target
     return std::unexpected(key.error());
   }
   out_hash = crypto::exchange_hash(
-      method->hash,
-      {exchange.client_ident, exchange.server_ident, exchange.client_kexinit,
-       exchange.server_kexinit, exchange.host_key_blob, exchange.client_field,
-       exchange.server_field, exchange.secret_field});
+      method->hash, {exchange.client_ident, exchange.server_ident, exchange.client_kexinit,
+                     exchange.server_kexinit, exchange.host_key_blob, exchange.client_field,
+                     exchange.server_field, exchange.secret_field});
   return key->verify(*algorithm, out_hash.view(), message.signature);
 }
 
@@ -105,9 +104,8 @@ void Warden::on_target_verify(const Caller& caller, Session& session,
                        "administrators.",
                    describe(verified.error()), "");
   }
-  const config::HostKeyVerdict verdict =
-      target.entry->host_keys.verify(message.exchange.host_key_blob, target.name,
-                                     target.host_names, target.port, io_.wall_now());
+  const config::HostKeyVerdict verdict = target.entry->host_keys.verify(
+      message.exchange.host_key_blob, target.name, target.host_names, target.port, io_.wall_now());
   if (!verdict.ok()) {
     return refused(verdict.text, verdict.text, verdict.cure);
   }
@@ -185,15 +183,13 @@ void Warden::give_credentials(const Caller& caller, Session& session, const cryp
 void Warden::on_target_sign(const Caller& caller, Session& session,
                             const ipc::TargetSign& message) {
   constexpr std::uint32_t kSignsMax = 4;
-  const crypto::SignatureAlgorithm* algorithm =
-      crypto::find_signature_algorithm(message.algorithm);
+  const crypto::SignatureAlgorithm* algorithm = crypto::find_signature_algorithm(message.algorithm);
   if (session.target_state != TargetState::kVerified || algorithm == nullptr ||
       message.credential >= session.target_keys.size() || ++session.target_signs > kSignsMax ||
       algorithm->certificate) {
     return violated(caller.peer, "it asked for a signature that it may not have");
   }
-  if (algorithm->legacy &&
-      !is_legacy_allowed(*session.grant->target.entry, message.algorithm)) {
+  if (algorithm->legacy && !is_legacy_allowed(*session.grant->target.entry, message.algorithm)) {
     return violated(caller.peer, "it asked for a signature by an algorithm that is not allowed");
   }
   const crypto::PrivateKey& key = session.target_keys[message.credential];

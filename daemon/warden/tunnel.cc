@@ -77,8 +77,8 @@ void Warden::on_ask_listing(const Caller& caller, Session& session) {
     return violated(caller.peer, "it asked for a listing in a session that has none");
   }
   const auto& policy = session.active->policy();
-  reply(caller, ipc::Listing{listing_text(policy.reachable(request_of(session)),
-                                          session.user->name, session.active->bastion_name)});
+  reply(caller, ipc::Listing{listing_text(policy.reachable(request_of(session)), session.user->name,
+                                          session.active->bastion_name)});
 }
 
 }  // namespace bastion::daemon

@@ -26,8 +26,8 @@ std::string shortened(std::string text) {
 Warden::Warden(WardenIo& io, RandomSource& random)
     : io_(io), random_(random), started_at_(io.now()) {}
 
-ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
-                                           const std::string& path, const std::string& loaded_by) {
+ipc::ConfigurationResult Warden::configure(const config::FileBundle& files, const std::string& path,
+                                           const std::string& loaded_by) {
   auto loaded = config::load_configuration(files, path);
   const auto refused = [&](std::string text) -> ipc::ConfigurationResult {
     reload_refused(loaded_by, std::string_view(text).substr(0, text.find('\n')));
@@ -41,8 +41,7 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files,
   active->loaded_by = loaded_by;
   active->loaded_at = io_.wall_now();
   active->algorithms = algorithms_of(active->service().algorithms);
-  active->host_signers =
-      make_host_signers(active->configuration, active->algorithms.host_keys);
+  active->host_signers = make_host_signers(active->configuration, active->algorithms.host_keys);
   if (active->host_signers.empty()) {
     return refused("none of the host_keys fits the host key algorithms that `algorithms` allows");
   }
@@ -212,9 +211,8 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
       return handle<ipc::SessionEvent>(
           caller, body, [&](const ipc::SessionEvent& m) { on_session_event(*session, m); });
     case Type::kAuditNote:
-      return handle<ipc::AuditNote>(caller, body, [&](ipc::AuditNote m) {
-        on_audit_note(caller, *session, std::move(m));
-      });
+      return handle<ipc::AuditNote>(
+          caller, body, [&](ipc::AuditNote m) { on_audit_note(caller, *session, std::move(m)); });
     case Type::kAuditState:
       return handle<ipc::AuditState>(caller, body,
                                      [&](ipc::AuditState m) { on_audit_state(std::move(m)); });
@@ -245,8 +243,7 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
     case Type::kResolved:
       return handle<ipc::Resolved>(caller, body,
                                    [&](const ipc::Resolved& m) { on_resolved(caller, m); });
-    default:
-      violated(caller.peer, "it sent a message of another role");
+    default: violated(caller.peer, "it sent a message of another role");
   }
 }
 
@@ -326,7 +323,8 @@ std::uint32_t Warden::least_loaded_worker() const {
 }
 
 // descriptor_share is how many descriptors one gate or worker may make us hold. Together they never
-// fill our table: with a full one the kernel drops what comes with the next message, whoever sends it.
+// fill our table: with a full one the kernel drops what comes with the next message, whoever sends
+// it.
 std::size_t Warden::descriptor_share() const {
   // Ring, log, channels, the memory of a configuration, what comes with the message being read.
   const std::size_t own = 64 + peers_.size();

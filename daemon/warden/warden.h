@@ -75,7 +75,7 @@ class Warden {
     CookiePool cookies;
     std::size_t num_sessions = 0;
     std::size_t num_dials = 0;  // a worker's; those of a gate's sessions are in its sessions' share
-    ipc::WorkerStats stats;  // a worker's last
+    ipc::WorkerStats stats;     // a worker's last
     std::set<std::uint32_t> record_slots{};  // of a worker's ring: taken
     std::string fault{};                     // why it is being ended
   };
@@ -208,10 +208,10 @@ class Warden {
   std::vector<Dial> dials_;
   std::vector<DialIndex> free_dials_;
   static constexpr PeerId kRecorder{ipc::Role::kRecorder, 0};
-  std::unordered_map<std::string, ipc::SessionId> recorded_;  // by long id
-  std::map<std::string, Closing> closing_;                    // …
+  std::unordered_map<std::string, ipc::SessionId> recorded_;     // by long id
+  std::map<std::string, Closing> closing_;                       // …
   std::vector<std::pair<Caller, ipc::SignHead>> heads_waiting_;  // for the first configuration
-  std::optional<ipc::RecorderState> recorder_state_;          // as it last said
+  std::optional<ipc::RecorderState> recorder_state_;             // as it last said
   AuditTrail audit_{io_};
   std::string audit_trouble_;
   MonoTime shut_down_at_;

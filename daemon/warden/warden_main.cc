@@ -45,8 +45,7 @@ Result<config::FileBundle> read_bundle(int fd) {
   SecretBytes bytes(static_cast<std::size_t>(size));
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t n = pread(fd, bytes.data() + done, bytes.size() - done,
-                            static_cast<off_t>(done));
+    const ssize_t n = pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
     if (n <= 0) {
       return fail(ErrorCode::kIo, "the configuration's memory cannot be read", errno);
     }
@@ -164,8 +163,7 @@ int WardenProcess::run() {
 void WardenProcess::on_completion(const Completion& completion) {
   const Token token = completion.token;
   switch (token.kind) {
-    case kSupervisor:
-      return on_supervisor();
+    case kSupervisor: return on_supervisor();
     case kSupervisorWrite:
       if (!supervisor_.on_writable()) {
         return lose_supervisor();
@@ -174,13 +172,9 @@ void WardenProcess::on_completion(const Completion& completion) {
         ring_->poll_out(supervisor_.fd(), {.kind = kSupervisorWrite});
       }
       return;
-    case kSlow:
-      slow_.run_completed();
-      return ring_->poll_in(slow_.wake_fd(), {.kind = kSlow});
-    case kConnect:
-      return on_connect_done(completion);
-    default:
-      break;
+    case kSlow: slow_.run_completed(); return ring_->poll_in(slow_.wake_fd(), {.kind = kSlow});
+    case kConnect: return on_connect_done(completion);
+    default: break;
   }
   if (token.index >= links_.size() || !links_[token.index].channel ||
       (links_[token.index].generation & Token::kGenerationMask) != token.generation) {
@@ -347,11 +341,10 @@ void WardenProcess::end_peer(PeerId peer, std::string_view why) {
   if (!slot) {
     return;
   }
-  context_.log.error("a process breaks the rules and is ended",
-                     {{"role", role_name(peer.role)},
-                      {"index", peer.index},
-                      {"pid", links_[*slot].pid},
-                      {"why", why}});
+  context_.log.error("a process breaks the rules and is ended", {{"role", role_name(peer.role)},
+                                                                 {"index", peer.index},
+                                                                 {"pid", links_[*slot].pid},
+                                                                 {"why", why}});
   tell_supervisor(ipc::EndPeer{peer.role, peer.index, links_[*slot].pid, std::string(why)});
   bury(*slot);
 }

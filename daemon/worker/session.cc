@@ -14,8 +14,8 @@ namespace {
 constexpr std::int64_t kEndMsMax = 3'000;
 constexpr std::int64_t kLeastTimerNs = 10 * kNsPerMs;
 /// Packets of one leg that are taken in one turn of the loop, so that a flood of small ones delays
-/// nobody's keystroke by more than a fraction of a millisecond. A turn's full-size packets are fewer:
-/// a receive is one slab.
+/// nobody's keystroke by more than a fraction of a millisecond. A turn's full-size packets are
+/// fewer: a receive is one slab.
 constexpr std::uint64_t kPacketsPerTurn = 256;
 /// A leg that makes us answer more than it reads is not read: twice what relaying may queue.
 constexpr std::size_t kOwnAnswersMax = 2 * limits::kSendQueueBytesMax;
@@ -65,11 +65,8 @@ Status WorkerSession::start(std::shared_ptr<const proto::TransportOptions> optio
   SecretBytes().swap(adopt_.state);
   SecretBytes().swap(adopt_.input);
   switch (adopt_.mode) {
-    case ipc::SessionMode::kRouted:
-      break;
-    case ipc::SessionMode::kMenu:
-      serve_locally(proto::LocalOptions::Mode::kMenu, "");
-      break;
+    case ipc::SessionMode::kRouted: break;
+    case ipc::SessionMode::kMenu: serve_locally(proto::LocalOptions::Mode::kMenu, ""); break;
     case ipc::SessionMode::kRefused:
       serve_locally(proto::LocalOptions::Mode::kRefuse, adopt_.refusal);
       break;
@@ -92,17 +89,10 @@ void WorkerSession::on_read(proto::Leg which, const Completion& completion) {
       }
       advance(which);
       break;
-    case Stream::Received::kEnd:
-      leg_gone(which, "closed the connection");
-      break;
-    case Stream::Received::kFailed:
-      leg_gone(which, "the connection broke");
-      break;
-    case Stream::Received::kStarved:
-      worker_.starved(completion.token);
-      break;
-    case Stream::Received::kNothing:
-      break;
+    case Stream::Received::kEnd: leg_gone(which, "closed the connection"); break;
+    case Stream::Received::kFailed: leg_gone(which, "the connection broke"); break;
+    case Stream::Received::kStarved: worker_.starved(completion.token); break;
+    case Stream::Received::kNothing: break;
   }
   after_work();
 }
@@ -236,9 +226,7 @@ bool WorkerSession::step(proto::Leg which) {
       asked_[worker_.ask(*this, ipc::SignRekey{exchange_message(from.transport->exchange())})] = {
           Asked::What::kRekey};
       break;
-    case proto::StepKind::kNeedHostVerification:
-      on_host_verification();
-      break;
+    case proto::StepKind::kNeedHostVerification: on_host_verification(); break;
     case proto::StepKind::kKeysChanged:
       if (which == proto::Leg::kUpstream && state_ == State::kHandshake && !auth_) {
         auth_.emplace(proto::AuthClientOptions{}, *up().transport);
@@ -250,10 +238,8 @@ bool WorkerSession::step(proto::Leg which) {
     case proto::StepKind::kDisconnected:
       leg_gone(which, "disconnected: " + escaped(from.transport->disconnect_text(), 200));
       return false;
-    case proto::StepKind::kConsumed:
-      break;
-    case proto::StepKind::kWaiting:
-      return false;
+    case proto::StepKind::kConsumed: break;
+    case proto::StepKind::kWaiting: return false;
   }
   in.consume(step.consumed);
   return more;
@@ -505,8 +491,7 @@ void WorkerSession::update_timer() {
     if (const auto deadline = each.transport->next_deadline()) {
       consider(*deadline);
     }
-    if (settings_->keepalive_ms != 0 &&
-        (state_ == State::kBridged || state_ == State::kLocal)) {
+    if (settings_->keepalive_ms != 0 && (state_ == State::kBridged || state_ == State::kLocal)) {
       consider(after(each.heard,
                      (each.keepalives + 1) * std::int64_t{settings_->keepalive_ms} * kNsPerMs));
     }

@@ -50,8 +50,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
     kDialling,   // the warden connects; the user's leg is not read
     kHandshake,  // the target's key exchange and our login there
     kBridged,
-    kLocal,      // we answer by ourselves: menu, tunnels, refusal
-    kEnding,     // what is queued leaves, then everything closes
+    kLocal,   // we answer by ourselves: menu, tunnels, refusal
+    kEnding,  // what is queued leaves, then everything closes
   };
 
   WorkerSession(Worker& worker, std::uint32_t slot, ipc::SessionId id, ipc::Adopt adopt,
@@ -81,8 +81,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void on_recording_ready(const ipc::RecordingReady& message);
   /// is_recorded: it is, or it is not bridged before it is.
   bool is_recorded() const { return adopt_.recorded; }
-  /// on_recorder says that the recorder has looked at the ring: what waited may go on, or has waited
-  /// for too long.
+  /// on_recorder says that the recorder has looked at the ring: what waited may go on, or has
+  /// waited for too long.
   void on_recorder();
   void on_recorder_gone();
   /// waits_for_recorder: nothing more is accepted at the moment.
@@ -198,8 +198,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   std::unique_ptr<SessionRecording> recording_;
   std::map<proto::ChannelNumber, MonoTime> audit_opened_;  // when channels were opened
   bool recording_ready_ = false;
-  bool logged_in_ = false;      // at the target; the bridge may wait for the recording
-  MonoTime recorder_awaited_;   // since when; 0: not
+  bool logged_in_ = false;     // at the target; the bridge may wait for the recording
+  MonoTime recorder_awaited_;  // since when; 0: not
   std::unique_ptr<proto::Bridge> bridge_;
   std::unique_ptr<proto::LocalConnection> local_;
   std::vector<std::unique_ptr<Tunnel>> tunnels_;
@@ -222,7 +222,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   MonoTime handshake_deadline_;
   MonoTime end_deadline_;
   bool finished_ = false;  // the bridge said so
-  // What the log hears of one session is bounded: a burst, then a trickle, and how many were left out.
+  // What the log hears of one session is bounded: a burst, then a trickle, and how many were left
+  // out.
   std::int64_t notes_left_ = kNotesBurst;
   std::uint64_t notes_dropped_ = 0;
   MonoTime notes_since_;

@@ -40,8 +40,8 @@ void WorkerSession::note(bool warning, std::string text) {
   worker_.tell(*this, ipc::SessionEvent{warning, std::move(text)});
 }
 
-bool WorkerSession::channel_data(const proto::ChannelInfo& channel, proto::Leg from,
-                                 bool is_stderr, ByteView data) {
+bool WorkerSession::channel_data(const proto::ChannelInfo& channel, proto::Leg from, bool is_stderr,
+                                 ByteView data) {
   return recording_ == nullptr || recording_->data(channel, from, is_stderr, data);
 }
 
@@ -66,8 +66,8 @@ void WorkerSession::line_sent(const proto::ChannelInfo& channel, std::string_vie
 
 bool WorkerSession::waits_for_recorder() const {
   // What is over tells the user why, and relays nothing more.
-  return recording_ != nullptr && state_ == State::kBridged && !finished_ &&
-         end_reason_.empty() && !recording_->has_room();
+  return recording_ != nullptr && state_ == State::kBridged && !finished_ && end_reason_.empty() &&
+         !recording_->has_room();
 }
 
 // on_recorder: what waits for two seconds waits in vain.
@@ -161,7 +161,9 @@ void WorkerSession::forward_decided(const proto::ForwardDecision& forward) {
                                   : forward.allowed   ? "allowed"
                                                       : "refused");
   tell_audit(std::move(event));
-  std::string text = forward.established ? "established " : forward.allowed ? "allowed " : "refused ";
+  std::string text = forward.established ? "established "
+                     : forward.allowed   ? "allowed "
+                                         : "refused ";
   text += escaped(forward.name, 64) + " " + escaped(forward.host_or_path, 256) + ":" +
           std::to_string(forward.port);
   note(!forward.allowed, std::move(text));

@@ -37,9 +37,8 @@ void WorkerSession::open_tcp(const proto::TcpOpen& open) {
 void WorkerSession::on_tunnel_opened(const ipc::TunnelOpened& message, UniqueFd socket) {
   const std::vector<proto::ChannelInfo> open =
       local_ != nullptr ? local_->channels() : std::vector<proto::ChannelInfo>();
-  const bool wanted = std::ranges::any_of(open, [&](const proto::ChannelInfo& channel) {
-    return channel.number == message.channel;
-  });
+  const bool wanted = std::ranges::any_of(
+      open, [&](const proto::ChannelInfo& channel) { return channel.number == message.channel; });
   if (!socket || !wanted || state_ != State::kLocal) {
     return;  // the user gave it up; the socket closes here
   }
@@ -111,7 +110,8 @@ void WorkerSession::flush_batch(Tunnel& tunnel) {
   if (tunnel.out.empty() && !tunnel.stream->writing()) {
     const ssize_t n = pwritev2(tunnel.stream->fd(), tunnel.batch.data(),
                                static_cast<int>(tunnel.batch.size()), -1, RWF_NOWAIT);
-    // Before Linux 6.4 sockets know no RWF_NOWAIT: all of it is copied then, and the ring writes it.
+    // Before Linux 6.4 sockets know no RWF_NOWAIT: all of it is copied then, and the ring writes
+    // it.
     if (n < 0 && errno != EAGAIN && errno != EINTR && errno != EOPNOTSUPP) {
       tunnel.batch.clear();
       return close_tunnel(tunnel);
@@ -126,8 +126,8 @@ void WorkerSession::flush_batch(Tunnel& tunnel) {
     taken -= skip;
     const std::size_t left = piece.iov_len - skip;
     if (left > 0) {
-      std::memcpy(tunnel.out.reserve(left).data(), static_cast<std::uint8_t*>(piece.iov_base) + skip,
-                  left);
+      std::memcpy(tunnel.out.reserve(left).data(),
+                  static_cast<std::uint8_t*>(piece.iov_base) + skip, left);
       tunnel.out.commit(left);
       down().transport->count_copied(left);
     }
@@ -169,18 +169,10 @@ void WorkerSession::on_tunnel_read(std::uint32_t tunnel_slot, const Completion& 
   }
   switch (tunnel->stream->on_receive(completion)) {
     case Stream::Received::kBytes:
-    case Stream::Received::kEnd:
-      feed_user(*tunnel);
-      break;
-    case Stream::Received::kFailed:
-      close_tunnel(*tunnel);
-      break;
-    case Stream::Received::kStarved:
-      worker_.starved(completion.token);
-      break;
-    case Stream::Received::kNothing:
-      settle_tunnel(*tunnel);
-      break;
+    case Stream::Received::kEnd: feed_user(*tunnel); break;
+    case Stream::Received::kFailed: close_tunnel(*tunnel); break;
+    case Stream::Received::kStarved: worker_.starved(completion.token); break;
+    case Stream::Received::kNothing: settle_tunnel(*tunnel); break;
   }
   after_work();
 }

@@ -43,7 +43,8 @@ void WorkerSession::on_recording_ready(const ipc::RecordingReady& message) {
     bridge_when_recorded();
     return after_work();
   }
-  const std::string text = message.text.empty() ? with_id(std::string(kRecorderSilent)) : message.text;
+  const std::string text =
+      message.text.empty() ? with_id(std::string(kRecorderSilent)) : message.text;
   if (state_ == State::kBridged) {
     return end_with(text);
   }
@@ -89,8 +90,8 @@ void WorkerSession::on_host_verification() {
   if (exchange.first) {
     up().awaiting = true;
     target_host_key_ = to_bytes(exchange.parts.host_key_blob);
-    asked_[worker_.ask(*this, ipc::TargetVerify{exchange_message(exchange),
-                                                to_bytes(exchange.signature)})] = {
+    asked_[worker_.ask(
+        *this, ipc::TargetVerify{exchange_message(exchange), to_bytes(exchange.signature)})] = {
         Asked::What::kTargetVerify};
     return;
   }
@@ -143,8 +144,7 @@ bool WorkerSession::on_auth_message(ByteView payload) {
   }
   using Kind = proto::ClientAuthStep::Kind;
   switch (step->kind) {
-    case Kind::kNone:
-      break;
+    case Kind::kNone: break;
     case Kind::kBanner:
       for (const char c : step->banner) {
         const bool shown = c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c < 0x7f);
@@ -157,9 +157,7 @@ bool WorkerSession::on_auth_message(ByteView payload) {
       methods_left_ = step->methods;
       log_in();
       break;
-    case Kind::kNeedCredential:
-      log_in();
-      break;
+    case Kind::kNeedCredential: log_in(); break;
     case Kind::kSuccess:
       logged_in_ = true;
       audit_target_login("");
@@ -212,14 +210,14 @@ void WorkerSession::bridge_when_recorded() {
 
 void WorkerSession::begin_bridge() {
   up().transport->set_authenticated();
-  bridge_ = std::make_unique<proto::Bridge>(adopt_.permissions, *down().transport,
-                                            *up().transport, *this);
+  bridge_ = std::make_unique<proto::Bridge>(adopt_.permissions, *down().transport, *up().transport,
+                                            *this);
   bridge_->set_names({adopt_.user, adopt_.login, adopt_.target, adopt_.short_id});
   state_ = State::kBridged;
   if (adopt_.recorded) {
-    recording_ = std::make_unique<SessionRecording>(*worker_.record_ring(), adopt_.record_slot, id_,
-                                                    adopt_.record,
-                                                    adopt_.permissions.force_command);
+    recording_ =
+        std::make_unique<SessionRecording>(*worker_.record_ring(), adopt_.record_slot, id_,
+                                           adopt_.record, adopt_.permissions.force_command);
   }
   auth_.reset();
   credentials_.clear();

@@ -11,8 +11,8 @@
 namespace bastion::daemon {
 namespace {
 
-/// Sixteen slabs of 1 MiB: real ssh gives 40-56 KiB a receive, rsync through `-J` up to a slab. Each
-/// ends in one short receive that completes a packet, which must be rare beside the long ones.
+/// Sixteen slabs of 1 MiB: real ssh gives 40-56 KiB a receive, rsync through `-J` up to a slab.
+/// Each ends in one short receive that completes a packet, which must be rare beside the long ones.
 constexpr std::uint32_t kSlabs = 16;
 constexpr std::uint32_t kSlabBytes = 1024 * 1024;
 constexpr std::int64_t kStatsNs = kNsPerSecond;
@@ -127,8 +127,7 @@ void Worker::on_completion(const Completion& completion) {
     case TokenKind::kSupervisor:
       running_ = false;  // it says nothing to us but that it is gone
       return;
-    case TokenKind::kWarden:
-      return on_warden();
+    case TokenKind::kWarden: return on_warden();
     case TokenKind::kWardenWrite:
       warden_write_armed_ = false;
       running_ = warden_.on_writable().has_value() && running_;
@@ -143,16 +142,12 @@ void Worker::on_completion(const Completion& completion) {
     default:
       if (WorkerSession* session = find({token.index, token.generation})) {
         switch (kind) {
-          case TokenKind::kDownRead:
-            return session->on_read(proto::Leg::kDownstream, completion);
+          case TokenKind::kDownRead: return session->on_read(proto::Leg::kDownstream, completion);
           case TokenKind::kDownWrite:
             return session->on_written(proto::Leg::kDownstream, completion);
-          case TokenKind::kUpRead:
-            return session->on_read(proto::Leg::kUpstream, completion);
-          case TokenKind::kUpWrite:
-            return session->on_written(proto::Leg::kUpstream, completion);
-          default:
-            break;
+          case TokenKind::kUpRead: return session->on_read(proto::Leg::kUpstream, completion);
+          case TokenKind::kUpWrite: return session->on_written(proto::Leg::kUpstream, completion);
+          default: break;
         }
       }
       break;
@@ -229,8 +224,7 @@ void Worker::on_warden_message(ipc::Received& received) {
         }
       }
       return;
-    default:
-      break;
+    default: break;
   }
   if (received.header.request != 0) {
     const auto asked = waiting_.find(received.header.request);
@@ -275,8 +269,8 @@ void Worker::adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socke
   const std::uint32_t slot = free_.back();
   free_.pop_back();
   ++slots_[slot].generation;
-  slots_[slot].session = std::make_unique<WorkerSession>(*this, slot, header.session,
-                                                         std::move(message), settings_);
+  slots_[slot].session =
+      std::make_unique<WorkerSession>(*this, slot, header.session, std::move(message), settings_);
   by_id_[header.session] = slot;
   if (slots_[slot].session->is_recorded() && ++num_recorded_ == 1) {
     recorder_watched_ = now_;
@@ -334,8 +328,8 @@ void Worker::ring_bell() {
   const bool wanted = !waiting_for_recorder_.empty() || record_ring_->used_up();
   if (wanted && !bell_rung_) {
     const std::uint64_t one = 1;
-    bell_rung_ = write(context_.record_bell.get(), &one, sizeof one) ==
-                 static_cast<ssize_t>(sizeof one);
+    bell_rung_ =
+        write(context_.record_bell.get(), &one, sizeof one) == static_cast<ssize_t>(sizeof one);
   } else if (!wanted) {
     bell_rung_ = false;
   }
@@ -479,8 +473,7 @@ void Worker::rearm_starved() {
   starved.swap(starved_);
   for (const Token& token : starved) {
     const bool tunnel = static_cast<TokenKind>(token.kind) == TokenKind::kTunnelRead;
-    WorkerSession* session =
-        tunnel ? find_tunnel(token) : find({token.index, token.generation});
+    WorkerSession* session = tunnel ? find_tunnel(token) : find({token.index, token.generation});
     if (session != nullptr) {
       session->rearm(token);
     }
@@ -488,10 +481,8 @@ void Worker::rearm_starved() {
 }
 
 int worker_main(ProcessContext& context) {
-  auto ring = Ring::create({.entries = 1024,
-                            .cq_entries = 16'384,
-                            .buffer_count = kSlabs,
-                            .buffer_bytes = kSlabBytes});
+  auto ring = Ring::create(
+      {.entries = 1024, .cq_entries = 16'384, .buffer_count = kSlabs, .buffer_bytes = kSlabBytes});
   if (!ring) {
     context.log.error("the worker cannot start", {{"error", describe(ring.error())}});
     return 1;

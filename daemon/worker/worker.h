@@ -158,7 +158,7 @@ class Worker {
   std::vector<std::uint32_t> free_tunnels_;
   std::unordered_map<ipc::SessionId, std::uint32_t> by_id_;
   std::unordered_map<std::uint32_t, Place> waiting_;  // request → session
-  std::vector<SecretBytes> told_;  // one-way messages that wait for company
+  std::vector<SecretBytes> told_;                     // one-way messages that wait for company
   Timers::Handle tell_timer_;
   Timers::Handle rest_timer_;
   std::vector<Token> starved_;
@@ -167,11 +167,11 @@ class Worker {
   std::vector<Place> again_;
   ipc::WorkerStats stats_;
   std::optional<record::Producer> record_ring_;
-  std::size_t num_recorded_ = 0;         // sessions
+  std::size_t num_recorded_ = 0;                     // sessions
   std::vector<std::uint32_t> waiting_for_recorder_;  // slots
   Timers::Handle recorder_timer_;
-  MonoTime recorder_watched_;            // when we last looked whether it is there
-  bool bell_rung_ = false;               // and the ring has not been emptied since
+  MonoTime recorder_watched_;  // when we last looked whether it is there
+  bool bell_rung_ = false;     // and the ring has not been emptied since
   MonoTime now_;
   std::uint32_t next_request_ = 1;
   bool stats_armed_ = false;

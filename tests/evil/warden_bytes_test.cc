@@ -46,9 +46,8 @@ TEST(MalformedMessages, CutAtEveryOctetTheyEndTheirSender) {
   for (const Case& c : kCases) {
     World world;
     const Connection first = session_for(world, c);
-    const Attack whole =
-        best_message(world, c.type, c.from, first, *c.user_name == '\0' ? 0 : first.session,
-                     "deploy@web1");
+    const Attack whole = best_message(world, c.type, c.from, first,
+                                      *c.user_name == '\0' ? 0 : first.session, "deploy@web1");
     // A session for each cut would take long: the sender is forgiven and goes on.
     for (std::size_t size = 0; size < whole.packet.size(); ++size) {
       SecretBytes cut(whole.packet.begin(),

@@ -37,8 +37,8 @@ TEST(Freshness, AReplayedExchangeMakesNoSession) {
   EXPECT_TRUE(world.was_ended(kGate0));
   EXPECT_EQ(world.warden.num_sessions(), 0U);
   // Nor at another gate, nor by naming the old session with the old signature.
-  EXPECT_FALSE(world.answer<ipc::ExchangeSigned>(world.say(
-      kGate1, 0, ipc::SignFirstExchange{connection.exchange}, tcp_pair().second)));
+  EXPECT_FALSE(world.answer<ipc::ExchangeSigned>(
+      world.say(kGate1, 0, ipc::SignFirstExchange{connection.exchange}, tcp_pair().second)));
   EXPECT_TRUE(world.was_ended(kGate1));
   world.warden.add_peer(kGate1, 300);
   world.io.ended.clear();
@@ -52,8 +52,8 @@ TEST(Freshness, ACookieOfAnotherGateOrOfNobody) {
   EXPECT_FALSE(signs(world, world.exchange(foreign)));
   EXPECT_TRUE(world.was_ended(kGate0));
   // It is good still where it belongs.
-  EXPECT_TRUE(world.answer<ipc::ExchangeSigned>(world.say(
-      kGate1, 0, ipc::SignFirstExchange{world.exchange(foreign)}, tcp_pair().second)));
+  EXPECT_TRUE(world.answer<ipc::ExchangeSigned>(
+      world.say(kGate1, 0, ipc::SignFirstExchange{world.exchange(foreign)}, tcp_pair().second)));
 
   World second;
   ipc::Cookie own;
@@ -87,14 +87,11 @@ TEST(Exchange, PartsThatCannotBeEndTheGate) {
   using Spoil = void (*)(ipc::Exchange&);
   for (const Spoil spoil : std::initializer_list<Spoil>{
            [](auto& e) { e.server_ident = to_bytes("SSH-2.0-OpenSSH_10.0"); },
-           [](auto& e) { e.server_ident.clear(); },
-           [](auto& e) { e.server_ident.push_back('\r'); },
+           [](auto& e) { e.server_ident.clear(); }, [](auto& e) { e.server_ident.push_back('\r'); },
            [](auto& e) { e.client_ident.resize(limits::kIdentLineMax + 1, 'x'); },
-           [](auto& e) { e.client_kexinit.clear(); },
-           [](auto& e) { e.client_kexinit[0] = 21; },
+           [](auto& e) { e.client_kexinit.clear(); }, [](auto& e) { e.client_kexinit[0] = 21; },
            [](auto& e) { e.client_kexinit.resize(limits::kKexInitBytesMax + 1); },
-           [](auto& e) { e.server_kexinit[0] = 21; },
-           [](auto& e) { e.server_kexinit.resize(16); },
+           [](auto& e) { e.server_kexinit[0] = 21; }, [](auto& e) { e.server_kexinit.resize(16); },
            [](auto& e) { e.server_kexinit.clear(); },
            [](auto& e) { e.kex_method = "diffie-hellman-group0-md5"; },
            [](auto& e) { e.kex_method.clear(); }}) {
@@ -243,8 +240,8 @@ TEST(UserSignature, sec_013_OnlyTheDiagonalOfKeysAndAlgorithms) {
     const Connection connection = world.connect();
     for (const auto* key : {&keys.alice, &keys.alice_rsa}) {
       const bool rsa = key == &keys.alice_rsa;
-      auto message = world.signed_request(connection, "alice", *key,
-                                          rsa ? "rsa-sha2-256" : "ssh-ed25519");
+      auto message =
+          world.signed_request(connection, "alice", *key, rsa ? "rsa-sha2-256" : "ssh-ed25519");
       if (message.algorithm == algorithm) {
         continue;
       }
@@ -261,14 +258,14 @@ TEST(UserSignature, HostboundIsBoundToOurHostKey) {
     ipc::KeyVerify message = world.signed_request(connection, "alice", Keys::get().alice);
     message.hostbound = true;
     message.hostbound_host_key = said;
-    message.signature = *Keys::get().alice.sign(
-        *crypto::find_signature_algorithm("ssh-ed25519"),
-        proto::userauth_signed_data({.session_id = connection.hash.view(),
-                                     .user = message.user_name,
-                                     .service = proto::kServiceConnection,
-                                     .algorithm = message.algorithm,
-                                     .key_blob = message.key_blob,
-                                     .host_key_blob = signed_for}));
+    message.signature =
+        *Keys::get().alice.sign(*crypto::find_signature_algorithm("ssh-ed25519"),
+                                proto::userauth_signed_data({.session_id = connection.hash.view(),
+                                                             .user = message.user_name,
+                                                             .service = proto::kServiceConnection,
+                                                             .algorithm = message.algorithm,
+                                                             .key_blob = message.key_blob,
+                                                             .host_key_blob = signed_for}));
     return message;
   };
   const Bytes ours = Keys::get().host.public_key().blob();
@@ -296,21 +293,21 @@ TEST(Certificates, TricksWithTheKeyInside) {
                                       world.io.wall, [](auto&) {});
   const std::string algorithm = "ssh-ed25519-cert-v01@openssh.com";
   // Signed by a key that is not the certificate's.
-  EXPECT_FALSE(world.verify(connection, world.signed_request(connection, "alice",
-                                                             Keys::get().bob, algorithm, blob)));
+  EXPECT_FALSE(world.verify(
+      connection, world.signed_request(connection, "alice", Keys::get().bob, algorithm, blob)));
   // The certificate under the plain algorithm, and the plain key under the certificate's.
   auto as_plain = world.signed_request(connection, "alice", Keys::get().mallory, algorithm, blob);
   as_plain.algorithm = "ssh-ed25519";
   EXPECT_FALSE(world.verify(connection, as_plain));
-  EXPECT_FALSE(world.verify(connection, world.signed_request(connection, "alice",
-                                                             Keys::get().alice, algorithm)));
+  EXPECT_FALSE(world.verify(
+      connection, world.signed_request(connection, "alice", Keys::get().alice, algorithm)));
   // Every octet of it changed.
   for (std::size_t i = 0; i < blob.size(); ++i) {
     Bytes bad = blob;
     bad[i] ^= 0x40;
     const Connection fresh = world.connect();
-    EXPECT_FALSE(world.verify(fresh, world.signed_request(fresh, "alice", Keys::get().mallory,
-                                                          algorithm, bad)))
+    EXPECT_FALSE(world.verify(
+        fresh, world.signed_request(fresh, "alice", Keys::get().mallory, algorithm, bad)))
         << i;
     world.say(kGate0, fresh.session, ipc::ConnectionGone{""});
   }

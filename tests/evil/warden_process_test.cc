@@ -49,8 +49,8 @@ class End {
   }
   void send_packet(SecretBytes packet, int fd = -1) {
     // A warden that has ended us does not read on: that is seen by what it tells the supervisor.
-    (void)channel_.send_packet(std::move(packet), fd < 0 ? std::span<const int>()
-                                                         : std::span<const int>(&fd, 1));
+    (void)channel_.send_packet(std::move(packet),
+                               fd < 0 ? std::span<const int>() : std::span<const int>(&fd, 1));
   }
   Answer receive() {
     while (true) {
@@ -136,8 +136,7 @@ class WardenProcess : public ::testing::Test {
     std::tie(listener_, port) = listen_somewhere(16);
     std::tie(hole_, hole_port_) = listen_somewhere(0);
     std::string policy = World::default_policy();
-    policy.replace(policy.find("10.0.1.11"), 9,
-                   "127.0.0.1\n    port: " + std::to_string(port));
+    policy.replace(policy.find("10.0.1.11"), 9, "127.0.0.1\n    port: " + std::to_string(port));
     policy.replace(policy.find("10.0.9.1"), 8,
                    "127.0.0.1\n    port: " + std::to_string(hole_port_));
 

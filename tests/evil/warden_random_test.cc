@@ -112,8 +112,7 @@ class Model {
     }
     const ipc::SessionId id = known != nullptr ? known->connection.session : random_.next();
     switch (what < 24 ? 1 : what < 37 ? 3 : what == 37 ? 5 : 4) {
-      case 1:
-        return key_verify(gate, known, id);
+      case 1: return key_verify(gate, known, id);
       case 3: {
         const std::size_t before = count(ipc::Type::kAdopt);
         const bool due = known != nullptr && known->stage == Stage::kIn && known->owner == gate;
@@ -128,8 +127,7 @@ class Model {
               known->owner = sent.to;
               const auto adopt = *ipc::decode<ipc::Adopt>(sent.body);
               EXPECT_EQ(adopt.user, "alice");
-              EXPECT_EQ(adopt.mode == ipc::SessionMode::kRouted,
-                        known->user_name == "deploy@web1");
+              EXPECT_EQ(adopt.mode == ipc::SessionMode::kRouted, known->user_name == "deploy@web1");
             } else if (sent.header.type == ipc::Type::kTargetConnected) {
               known->connected = true;
             }
@@ -143,8 +141,7 @@ class Model {
           known->stage = Stage::kOver;
         }
         return no_gain();
-      default:
-        return any_message(gate, known, id);
+      default: return any_message(gate, known, id);
     }
   }
 
@@ -168,8 +165,7 @@ class Model {
     const bool own_key = lies();
     Connection connection;
     connection.gate = gate;
-    connection.exchange =
-        world_.exchange(cookie, own_key ? Keys::get().mallory : Keys::get().host);
+    connection.exchange = world_.exchange(cookie, own_key ? Keys::get().mallory : Keys::get().host);
     connection.hash = hash_of(connection.exchange);
     const std::uint32_t request =
         world_.say(gate, 0, ipc::SignFirstExchange{connection.exchange}, user_socket());
@@ -260,8 +256,7 @@ class Model {
       case 0: {
         const bool granted = !lies();
         const std::size_t connects = world_.io.connects.size();
-        say(worker, id,
-            ipc::OpenTunnel{1, granted ? "lab1" : "web1", lies() ? 23U : 22U});
+        say(worker, id, ipc::OpenTunnel{1, granted ? "lab1" : "web1", lies() ? 23U : 22U});
         if (world_.io.connects.size() != connects) {
           EXPECT_TRUE(mine && granted && known->user_name == "alice");
           EXPECT_EQ(world_.io.connects.back().address.text(), "10.0.9.1");
@@ -281,10 +276,8 @@ class Model {
           target.signature.back() ^= 1;
         }
         const bool due = mine && known->connected && !known->proof_used;
-        const auto answer =
-            world_.answer<ipc::TargetVerified>(say(worker, id, ipc::TargetVerify{
-                                                                   target.exchange,
-                                                                   target.signature}));
+        const auto answer = world_.answer<ipc::TargetVerified>(
+            say(worker, id, ipc::TargetVerify{target.exchange, target.signature}));
         EXPECT_EQ(answer.has_value(), due && genuine);
         if (due) {
           known->proof_used = true;
@@ -319,8 +312,7 @@ class Model {
         EXPECT_EQ(answer.has_value(), mine);
         return;
       }
-      default:
-        return any_message(worker, known, id);
+      default: return any_message(worker, known, id);
     }
   }
 
@@ -335,8 +327,8 @@ class Model {
       return;
     }
     bool changed = false;
-    Attack attack = spoilt(best_message(world_, type, from, known->connection, id, "deploy@web1"),
-                           changed);
+    Attack attack =
+        spoilt(best_message(world_, type, from, known->connection, id, "deploy@web1"), changed);
     const Gains before = gains(world_);
     world_.deliver(from, std::move(attack.packet), std::move(attack.fd));
     EXPECT_EQ(gains(world_), before);

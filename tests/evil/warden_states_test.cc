@@ -25,19 +25,16 @@ enum class State {
   kMenu,
   kRefused,
 };
-constexpr std::array kStates = {
-    State::kNoSession,     State::kNever,     State::kEnded,         State::kForeignGate,
-    State::kForeignWorker, State::kKeyed,     State::kAuthenticated, State::kDialling,
-    State::kConnected,     State::kVerified,  State::kMenu,          State::kRefused};
+constexpr std::array kStates = {State::kNoSession,     State::kNever,         State::kEnded,
+                                State::kForeignGate,   State::kForeignWorker, State::kKeyed,
+                                State::kAuthenticated, State::kDialling,      State::kConnected,
+                                State::kVerified,      State::kMenu,          State::kRefused};
 
 std::string user_name_of(State state) {
   switch (state) {
-    case State::kMenu:
-      return "alice";
-    case State::kRefused:
-      return "root@web1";
-    default:
-      return "deploy@web1";
+    case State::kMenu: return "alice";
+    case State::kRefused: return "root@web1";
+    default: return "deploy@web1";
   }
 }
 
@@ -57,8 +54,7 @@ Connection bring(World& world, State state) {
       connection = world.connect();
       world.say(kGate0, connection.session, ipc::ConnectionGone{"left"});
       return connection;
-    case State::kForeignGate:
-      return world.connect(kGate1);
+    case State::kForeignGate: return world.connect(kGate1);
     case State::kForeignWorker: {
       // The least loaded worker takes it, and gate 1 brings it.
       const Connection busy = world.adopted("alice");
@@ -69,14 +65,12 @@ Connection bring(World& world, State state) {
       EXPECT_TRUE(world.last<ipc::Adopt>(kWorker1));
       return connection;
     }
-    case State::kKeyed:
-      return world.connect();
+    case State::kKeyed: return world.connect();
     case State::kAuthenticated:
       connection = world.connect();
       EXPECT_TRUE(world.log_in(connection, "deploy@web1"));
       return connection;
-    case State::kVerified:
-      return world.verified("deploy@web1");
+    case State::kVerified: return world.verified("deploy@web1");
     default:
       connection = world.adopted(user_name_of(state));
       if (state == State::kConnected) {
@@ -99,45 +93,27 @@ Outcome expected(Type type, PeerId from, State state) {
   if (from == kGate0) {
     switch (type) {
       case Type::kTakeCookies:
-      case Type::kSignFirstExchange:
-        allowed = state == State::kNoSession;
-        break;
+      case Type::kSignFirstExchange: allowed = state == State::kNoSession; break;
       case Type::kKeyQuery:
-      case Type::kKeyVerify:
-        allowed = state == State::kKeyed;
-        break;
-      case Type::kHandOver:
-        allowed = state == State::kAuthenticated;
-        break;
+      case Type::kKeyVerify: allowed = state == State::kKeyed; break;
+      case Type::kHandOver: allowed = state == State::kAuthenticated; break;
       case Type::kConnectionGone:
         allowed = state == State::kKeyed || state == State::kAuthenticated;
         break;
-      default:
-        break;
+      default: break;
     }
   } else if (from == kWorker0) {
     switch (type) {
       case Type::kSignRekey:
       case Type::kSessionEvent:
       case Type::kSessionStats:
-      case Type::kSessionEnded:
-        allowed = at_worker_0(state);
-        break;
-      case Type::kWorkerStats:
-        allowed = state == State::kNoSession;
-        break;
+      case Type::kSessionEnded: allowed = at_worker_0(state); break;
+      case Type::kWorkerStats: allowed = state == State::kNoSession; break;
       case Type::kAskListing:
-      case Type::kOpenTunnel:
-        allowed = state == State::kMenu;
-        break;
-      case Type::kTargetVerify:
-        allowed = state == State::kConnected;
-        break;
-      case Type::kTargetSign:
-        allowed = state == State::kVerified;
-        break;
-      default:
-        break;
+      case Type::kOpenTunnel: allowed = state == State::kMenu; break;
+      case Type::kTargetVerify: allowed = state == State::kConnected; break;
+      case Type::kTargetSign: allowed = state == State::kVerified; break;
+      default: break;
     }
   }
   return allowed ? Outcome::kServed : Outcome::kEnds;
@@ -154,8 +130,7 @@ TEST_P(EveryMessage, IsServedWhereItIsDueAndNowhereElse) {
       World world;
       const Connection connection = bring(world, state);
       const ipc::SessionId session = state == State::kNoSession ? 0 : connection.session;
-      Attack attack =
-          best_message(world, type, from, connection, session, user_name_of(state));
+      Attack attack = best_message(world, type, from, connection, session, user_name_of(state));
       const Gains before = gains(world);
       const std::size_t sessions = world.warden.num_sessions();
       ASSERT_TRUE(world.io.ended.empty());
@@ -171,8 +146,8 @@ TEST_P(EveryMessage, IsServedWhereItIsDueAndNowhereElse) {
       if (outcome != Outcome::kServed) {
         EXPECT_EQ(gains(world), before);
       } else if (type == Type::kTargetVerify || type == Type::kTargetSign ||
-                 type == Type::kKeyVerify || type == Type::kSignRekey ||
-                 type == Type::kHandOver || type == Type::kSignFirstExchange) {
+                 type == Type::kKeyVerify || type == Type::kSignRekey || type == Type::kHandOver ||
+                 type == Type::kSignFirstExchange) {
         EXPECT_NE(gains(world), before) << "the table is not so strict that nothing works";
       }
     }

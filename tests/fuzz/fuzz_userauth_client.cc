@@ -58,11 +58,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case ClientAuthStep::Kind::kSuccess:
         check(signatures > 0 && client.state() == AuthClient::State::kDone);
         break;
-      case ClientAuthStep::Kind::kBanner:
-        check(step->banner.size() <= exact.size());
-        break;
-      case ClientAuthStep::Kind::kNone:
-        break;
+      case ClientAuthStep::Kind::kBanner: check(step->banner.size() <= exact.size()); break;
+      case ClientAuthStep::Kind::kNone: break;
     }
   }
   check(sink.messages == signatures + 1);

@@ -31,9 +31,7 @@ inline void run_script(proto::Role role, ByteView input) {
     const std::uint8_t step = reader.u8();
     const auto content = [&] { return reader.bytes(reader.u8()); };
     switch (step % 16) {
-      case 0:
-        duel.peer.send_ident();
-        break;
+      case 0: duel.peer.send_ident(); break;
       case 1:
         duel.peer.strict = (step & 16) == 0;
         duel.peer.follows = (step & 32) != 0;
@@ -51,15 +49,9 @@ inline void run_script(proto::Role role, ByteView input) {
           duel.peer.send_newkeys();
         }
         break;
-      case 4:
-        duel.peer.raw(content());
-        break;
-      case 5:
-        duel.leg->request_rekey(duel.leg.now);
-        break;
-      case 6:
-        duel.leg->send(channel_data(1, step));
-        break;
+      case 4: duel.peer.raw(content()); break;
+      case 5: duel.leg->request_rekey(duel.leg.now); break;
+      case 6: duel.leg->send(channel_data(1, step)); break;
       case 7:
         if (duel.leg->phase() != proto::Phase::kInitialKex && !duel.leg->in_key_exchange() &&
             !duel.leg.move_process().has_value()) {
@@ -90,8 +82,7 @@ inline void run_script(proto::Role role, ByteView input) {
     if (duel.leg.last_need_bytes > limits::kPacketBytesMax) {
       std::abort();
     }
-    if (!duel.leg.reports.empty() &&
-        duel.leg.reports.back() == proto::StepKind::kDisconnected) {
+    if (!duel.leg.reports.empty() && duel.leg.reports.back() == proto::StepKind::kDisconnected) {
       break;
     }
   }

@@ -30,10 +30,10 @@ class RawPeer {
   bool ext_info = true;
   bool follows = false;
   std::string ident = "SSH-2.0-raw";
-  std::vector<Bytes> got;      // payloads, in order, NEWKEYS and all
+  std::vector<Bytes> got;  // payloads, in order, NEWKEYS and all
   std::vector<std::uint32_t> got_seq;
   std::string peer_ident;
-  bool broken = false;         // what came could not be read
+  bool broken = false;  // what came could not be read
 
   // What goes out, in order, until take().
   void raw(ByteView bytes) { writer_.write_raw(bytes); }
@@ -98,8 +98,8 @@ class RawPeer {
   void send_method() { packet(make_method()); }
   void send_newkeys() {
     packet(proto::kMsgNewKeys);
-    writer_.set_sealer(std::move(*crypto::make_sealer(keys(role_ != proto::Role::kServer))),
-                       strict, random_);
+    writer_.set_sealer(std::move(*crypto::make_sealer(keys(role_ != proto::Role::kServer))), strict,
+                       random_);
   }
   Bytes take() {
     Bytes taken;
@@ -211,8 +211,8 @@ class RawPeer {
     keys.mac = to_server ? names.mac_to_server : names.mac_to_client;
     const auto derive = [&](char letter, std::size_t len) {
       return crypto::derive_key(names.kex->hash, secret_field_, hash_.view(),
-                                static_cast<char>(letter + (to_server ? 0 : 1)),
-                                session_id_.view(), len);
+                                static_cast<char>(letter + (to_server ? 0 : 1)), session_id_.view(),
+                                len);
     };
     keys.iv = derive('A', keys.cipher->iv_len);
     keys.key = derive('C', keys.cipher->key_len);

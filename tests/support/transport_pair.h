@@ -47,11 +47,9 @@ inline bool answer_exchange(proto::Transport& transport) {
   const proto::Exchange exchange = transport.exchange();
   const crypto::Digest hash = crypto::exchange_hash(exchange.kex->hash, exchange.parts);
   if (transport.role() == proto::Role::kServer) {
-    const auto signature =
-        host_key_for(exchange.host_key_algorithm->name).sign(*exchange.host_key_algorithm,
-                                                             hash.view());
-    return signature.has_value() &&
-           transport.provide_host_signature(hash, *signature).has_value();
+    const auto signature = host_key_for(exchange.host_key_algorithm->name)
+                               .sign(*exchange.host_key_algorithm, hash.view());
+    return signature.has_value() && transport.provide_host_signature(hash, *signature).has_value();
   }
   const auto key = crypto::PublicKey::parse(exchange.parts.host_key_blob);
   return key.has_value() &&
@@ -73,7 +71,7 @@ class Leg {
   proto::Transport* operator->() { return transport_.get(); }
 
   bool auto_auth = true;
-  bool answer = true;          // answer exchange() at once
+  bool answer = true;  // answer exchange() at once
   MonoTime now;
   std::vector<Bytes> delivered;
   std::vector<proto::StepKind> reports;  // all but kNeedBytes and kPayload
@@ -106,8 +104,7 @@ class Leg {
         continue;
       }
       reports.push_back(step->kind);
-      if (step->kind == proto::StepKind::kDisconnected ||
-          step->kind == proto::StepKind::kWaiting) {
+      if (step->kind == proto::StepKind::kDisconnected || step->kind == proto::StepKind::kWaiting) {
         break;
       }
       if ((step->kind == proto::StepKind::kNeedHostSignature ||
@@ -127,8 +124,7 @@ class Leg {
       const std::size_t n = transport_->output().gather(parts);
       std::size_t used = 0;
       for (std::size_t i = 0; i < n && taken.size() < bytes_max; ++i) {
-        const ByteView part =
-            parts[i].first(std::min(parts[i].size(), bytes_max - taken.size()));
+        const ByteView part = parts[i].first(std::min(parts[i].size(), bytes_max - taken.size()));
         taken.insert(taken.end(), part.begin(), part.end());
         used += part.size();
       }
@@ -181,11 +177,8 @@ class Leg {
           transport_->set_authenticated();
           return;
         }
-        case proto::kMsgUserauthSuccess:
-          transport_->set_authenticated();
-          return;
-        default:
-          break;
+        case proto::kMsgUserauthSuccess: transport_->set_authenticated(); return;
+        default: break;
       }
     }
     if (on_payload) {

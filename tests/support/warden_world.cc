@@ -57,8 +57,7 @@ void RememberingIo::send(PeerId to, SecretBytes packet, UniqueFd fd) {
   sent.push_back({to, *header, to_secret(body), std::move(fd)});
 }
 
-bool RememberingIo::run_slow(PeerId owner, daemon::SlowPool::Job job,
-                             daemon::SlowPool::Done done) {
+bool RememberingIo::run_slow(PeerId owner, daemon::SlowPool::Job job, daemon::SlowPool::Done done) {
   if (slow_is_full) {
     return false;
   }
@@ -112,33 +111,48 @@ const std::string& World::default_policy() {
     const Keys& keys = Keys::get();
     return "users:\n"
            "  alice:\n"
-           "    keys: [\"" + keys.alice.public_key().line() + "\", \"" +
-           keys.alice_rsa.public_key().line() + "\"]\n"
+           "    keys: [\"" +
+           keys.alice.public_key().line() + "\", \"" + keys.alice_rsa.public_key().line() +
+           "\"]\n"
            "  bob:\n"
-           "    keys: [\"" + keys.bob.public_key().line() + "\"]\n"
+           "    keys: [\"" +
+           keys.bob.public_key().line() +
+           "\"]\n"
            "  carol:\n"
            "    keys:\n"
-           "      - \"" + keys.carol_touch.public_key().line() + "\"\n"
-           "      - {key: \"" + keys.carol_verify.public_key().line() +
+           "      - \"" +
+           keys.carol_touch.public_key().line() +
+           "\"\n"
+           "      - {key: \"" +
+           keys.carol_verify.public_key().line() +
            "\", verify_required: true}\n"
            "user_cas:\n"
-           "  corp: {key: \"" + keys.corp_ca.public_key().line() +
+           "  corp: {key: \"" +
+           keys.corp_ca.public_key().line() +
            "\", principals_are: users}\n"
            "targets:\n"
            "  web1:\n"
            "    address: 10.0.1.11\n"
-           "    host_keys: [\"" + keys.web1_host.public_key().line() + "\"]\n"
+           "    host_keys: [\"" +
+           keys.web1_host.public_key().line() +
+           "\"]\n"
            "  web2:\n"
            "    address: 10.0.1.12\n"
            "    credential: {key_file: target_key}\n"
-           "    host_keys: [\"" + keys.web2_host.public_key().line() + "\"]\n"
+           "    host_keys: [\"" +
+           keys.web2_host.public_key().line() +
+           "\"]\n"
            "  web3:\n"
            "    address: web3.example.com\n"
            "    credential: {key_file: target_rsa}\n"
-           "    host_ca: \"" + keys.host_ca.public_key().line() + "\"\n"
+           "    host_ca: \"" +
+           keys.host_ca.public_key().line() +
+           "\"\n"
            "  lab1:\n"
            "    address: 10.0.9.1\n"
-           "    host_keys: [\"" + keys.web2_host.public_key().line() + "\"]\n"
+           "    host_keys: [\"" +
+           keys.web2_host.public_key().line() +
+           "\"]\n"
            "rules:\n"
            "  - name: shells\n"
            "    who: [alice, carol]\n"
@@ -176,7 +190,8 @@ config::FileBundle bundle_of(const std::string& policy, const std::string& servi
   };
   const std::string yaml =
       "name: bastion.test\nhost_keys: [host_key, host_rsa]\nuser_ca: user_ca\n"
-      "policy: policy.yaml\n" + service;
+      "policy: policy.yaml\n" +
+      service;
   add("bastiond.yaml", to_secret(as_bytes(yaml)));
   add("policy.yaml", to_secret(as_bytes(policy)));
   add("host_key", keys.host.to_openssh("host"));
@@ -207,8 +222,8 @@ std::string World::refusal(std::uint32_t request) const {
 }
 
 std::size_t World::count(ipc::Type type) const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      io.sent, [&](const Sent& sent) { return sent.header.type == type; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(io.sent, [&](const Sent& sent) { return sent.header.type == type; }));
 }
 
 bool World::was_ended(PeerId peer) const {
@@ -277,8 +292,7 @@ ipc::KeyVerify World::signed_request(const Connection& connection, std::string u
 }
 
 bool World::verify(const Connection& connection, const ipc::KeyVerify& message) {
-  const auto verdict =
-      answer<ipc::Verdict>(say(connection.gate, connection.session, message));
+  const auto verdict = answer<ipc::Verdict>(say(connection.gate, connection.session, message));
   return verdict && verdict->success;
 }
 
@@ -366,10 +380,9 @@ std::string World::control(std::string json, bool admin) {
 crypto::Digest hash_of(const ipc::Exchange& exchange) {
   const crypto::KexMethod* method = crypto::find_kex(exchange.kex_method);
   return crypto::exchange_hash(
-      method->hash,
-      {exchange.client_ident, exchange.server_ident, exchange.client_kexinit,
-       exchange.server_kexinit, exchange.host_key_blob, exchange.client_field,
-       exchange.server_field, exchange.secret_field});
+      method->hash, {exchange.client_ident, exchange.server_ident, exchange.client_kexinit,
+                     exchange.server_kexinit, exchange.host_key_blob, exchange.client_field,
+                     exchange.server_field, exchange.secret_field});
 }
 
 }  // namespace bastion::test

@@ -93,7 +93,8 @@ struct Keys {
   Keys();
 };
 
-/// bundle_of is a whole configuration: `policy` and kServicePath with `service` added, and its keys.
+/// bundle_of is a whole configuration: `policy` and kServicePath with `service` added, and its
+/// keys.
 inline constexpr const char* kServicePath = "/etc/bastiond/bastiond.yaml";
 config::FileBundle bundle_of(const std::string& policy, const std::string& service = "");
 
@@ -129,10 +130,10 @@ class World {
   std::uint32_t say(daemon::PeerId from, daemon::ipc::SessionId session, const Message& message,
                     daemon::UniqueFd fd = daemon::UniqueFd()) {
     const std::uint32_t request = ++last_request_;
-    deliver(from,
-            daemon::ipc::encode(
-                daemon::ipc::Header{.request = request, .session = session}, message),
-            std::move(fd));
+    deliver(
+        from,
+        daemon::ipc::encode(daemon::ipc::Header{.request = request, .session = session}, message),
+        std::move(fd));
     return request;
   }
   void deliver(daemon::PeerId from, SecretBytes packet, daemon::UniqueFd fd = daemon::UniqueFd());

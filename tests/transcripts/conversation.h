@@ -24,8 +24,8 @@ struct ConversationSetup {
   std::string mac;
   std::string host_key_algorithm = "ssh-ed25519";
   std::uint64_t rekey_packets = limits::kRekeyPackets;
-  std::string user = "tester";    // a client logs in as
-  std::size_t bulk_bytes = 0;     // a client sends through `cat`
+  std::string user = "tester";  // a client logs in as
+  std::size_t bulk_bytes = 0;   // a client sends through `cat`
 };
 
 /// conversation_key is the key of our side, host key or user key, in tests/transcripts/key.
@@ -118,11 +118,8 @@ class Conversation {
       case proto::StepKind::kPayload:
         setup_.role == proto::Role::kServer ? serve(step.payload) : follow(step.payload);
         break;
-      case proto::StepKind::kDisconnected:
-        finished_ = true;
-        break;
-      default:
-        break;
+      case proto::StepKind::kDisconnected: finished_ = true; break;
+      default: break;
     }
   }
 
@@ -146,7 +143,11 @@ class Conversation {
       case proto::kMsgChannelOpen:
         reader.string();
         peer_channel_ = reader.u32();
-        say(Writer().u8(proto::kMsgChannelOpenConfirmation).u32(peer_channel_).u32(0).u32(kWindow)
+        say(Writer()
+                .u8(proto::kMsgChannelOpenConfirmation)
+                .u32(peer_channel_)
+                .u32(0)
+                .u32(kWindow)
                 .u32(kPiece * 2));
         break;
       case proto::kMsgChannelRequest:
@@ -161,18 +162,23 @@ class Conversation {
         bytes_echoed_ += len;
         store_u32(payload.data + 1, peer_channel_);
         transport_->send_in_place(payload);
-        say(Writer().u8(proto::kMsgChannelWindowAdjust).u32(peer_channel_).u32(
-            static_cast<std::uint32_t>(len)));
+        say(Writer()
+                .u8(proto::kMsgChannelWindowAdjust)
+                .u32(peer_channel_)
+                .u32(static_cast<std::uint32_t>(len)));
         break;
       }
       case proto::kMsgChannelEof:
-        say(Writer().u8(proto::kMsgChannelRequest).u32(peer_channel_).text("exit-status")
-                .boolean(false).u32(0));
+        say(Writer()
+                .u8(proto::kMsgChannelRequest)
+                .u32(peer_channel_)
+                .text("exit-status")
+                .boolean(false)
+                .u32(0));
         say(Writer().u8(proto::kMsgChannelEof).u32(peer_channel_));
         say(Writer().u8(proto::kMsgChannelClose).u32(peer_channel_));
         break;
-      default:
-        break;
+      default: break;
     }
   }
 
@@ -180,12 +186,8 @@ class Conversation {
   void follow(proto::Payload payload) {
     Reader reader(payload.view());
     switch (reader.u8()) {
-      case proto::kMsgServiceAccept:
-        say(login());
-        break;
-      case proto::kMsgUserauthFailure:
-        trouble_ = "the peer did not let us in";
-        break;
+      case proto::kMsgServiceAccept: say(login()); break;
+      case proto::kMsgUserauthFailure: trouble_ = "the peer did not let us in"; break;
       case proto::kMsgUserauthSuccess:
         transport_->set_authenticated();
         say(Writer().u8(proto::kMsgChannelOpen).text("session").u32(0).u32(kWindow).u32(kPiece));
@@ -199,17 +201,21 @@ class Conversation {
       case proto::kMsgChannelOpenConfirmation:
         reader.u32();
         peer_channel_ = reader.u32();
-        say(Writer().u8(proto::kMsgChannelRequest).u32(peer_channel_).text("exec").boolean(true)
+        say(Writer()
+                .u8(proto::kMsgChannelRequest)
+                .u32(peer_channel_)
+                .text("exec")
+                .boolean(true)
                 .text("cat"));
         break;
-      case proto::kMsgChannelSuccess:
-        more();
-        break;
+      case proto::kMsgChannelSuccess: more(); break;
       case proto::kMsgChannelData: {
         const std::size_t len = payload.len - 9;
         bytes_echoed_ += len;
-        say(Writer().u8(proto::kMsgChannelWindowAdjust).u32(peer_channel_).u32(
-            static_cast<std::uint32_t>(len)));
+        say(Writer()
+                .u8(proto::kMsgChannelWindowAdjust)
+                .u32(peer_channel_)
+                .u32(static_cast<std::uint32_t>(len)));
         if (bytes_echoed_ == bytes_sent_) {
           more();
         }
@@ -219,8 +225,7 @@ class Conversation {
         transport_->disconnect(proto::DisconnectReason::kByApplication, "done");
         finished_ = true;
         break;
-      default:
-        break;
+      default: break;
     }
   }
 

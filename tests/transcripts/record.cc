@@ -15,8 +15,8 @@
 
 namespace {
 
-using bastion::ByteView;
 using bastion::Bytes;
+using bastion::ByteView;
 using bastion::test::Conversation;
 using bastion::test::ConversationSetup;
 

@@ -171,7 +171,9 @@ TEST(Channel, ClosesDescriptorsThatNobodyTook) {
   const int fd = STDIN_FILENO;
   ASSERT_TRUE(ends.a.send({}, Drained{}, std::span(&fd, 1)).has_value());
   const std::size_t before = open_descriptors();
-  { auto received = ends.b.receive(); }
+  {
+    auto received = ends.b.receive();
+  }
   EXPECT_EQ(open_descriptors(), before);
 }
 

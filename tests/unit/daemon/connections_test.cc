@@ -124,7 +124,10 @@ TEST(ConnectionTable, ComesBackToNothingAfterRandomUse) {
     switch (random() % 4) {
       case 0:
       case 1:
-        ids.push_back(table.add(numbered(static_cast<int>(random() % 40)), static_cast<std::uint32_t>(random() % 3)).id);
+        ids.push_back(table
+                          .add(numbered(static_cast<int>(random() % 40)),
+                               static_cast<std::uint32_t>(random() % 3))
+                          .id);
         break;
       case 2:
         if (!ids.empty()) {

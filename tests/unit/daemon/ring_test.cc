@@ -271,8 +271,8 @@ TEST(RingRestrictions, EachProfileHasItsOwnOperationsOnly) {
   const Pair pair = make_pair();
   Bytes memory(4);
   iovec iov{memory.data(), memory.size()};
-  for (const RingProfile profile : {RingProfile::kGate, RingProfile::kWorker,
-                                    RingProfile::kWarden, RingProfile::kSupervisor}) {
+  for (const RingProfile profile :
+       {RingProfile::kGate, RingProfile::kWorker, RingProfile::kWarden, RingProfile::kSupervisor}) {
     auto ring = make_ring(profile, {.buffer_count = 2, .buffer_bytes = 64});
     const bool moves_data = profile == RingProfile::kGate || profile == RingProfile::kWorker;
     const UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

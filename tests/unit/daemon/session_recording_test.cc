@@ -23,8 +23,8 @@ TEST(SessionRecording, HasRoomAsFarAsCreditGoes) {
   EXPECT_TRUE(recorded.recording.has_room());
 }
 
-// A worker asks for each leg, and then whether the session is to be woken: credit that comes between
-// these questions must not leave a leg unread with nobody to wake it.
+// A worker asks for each leg, and then whether the session is to be woken: credit that comes
+// between these questions must not leave a leg unread with nobody to wake it.
 TEST(SessionRecording, CreditThatComesWithinATurnCountsFromTheNextLook) {
   Recorded recorded;
   EXPECT_FALSE(recorded.recording.has_room());

@@ -98,8 +98,8 @@ TEST_F(StreamTest, WhereSlabsAreFewAHalfPacketMovesOutAndTheSlabGoesBack) {
     std::array<int, 2> ends{};
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
     far_ends.emplace_back(ends[0]);
-    others.push_back(std::make_unique<Stream>(*ring_, UniqueFd(ends[1]), Token{.kind = 3, .index = i},
-                                              Token{.kind = 4, .index = i}));
+    others.push_back(std::make_unique<Stream>(
+        *ring_, UniqueFd(ends[1]), Token{.kind = 3, .index = i}, Token{.kind = 4, .index = i}));
     ASSERT_EQ(send(ends[0], "half", 4, MSG_NOSIGNAL), 4);
     others.back()->arm_receive();
     ASSERT_EQ(others.back()->on_receive(next()), Stream::Received::kBytes);

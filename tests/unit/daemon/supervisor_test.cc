@@ -131,8 +131,8 @@ TEST(Notifier, SpeaksSystemdsProtocol) {
 
 TEST(Notifier, IsSilentWithoutSystemdAndWithANonsenseAddress) {
   const std::string long_path = "/" + std::string(300, 'x');
-  for (const char* address : {static_cast<const char*>(nullptr), "", "relative", "/nowhere/at/all",
-                              long_path.c_str()}) {
+  for (const char* address :
+       {static_cast<const char*>(nullptr), "", "relative", "/nowhere/at/all", long_path.c_str()}) {
     Notifier notifier(address);
     notifier.ready("x");
   }

@@ -98,9 +98,7 @@ TEST(Timers, KeepTheirOrderUnderRandomChanges) {
     const std::size_t at = model.empty() ? 0 : random() % model.size();
     switch (random() % 4) {
       case 0:
-      case 1:
-        model.push_back({timers.set({deadline}, token(0)), deadline});
-        break;
+      case 1: model.push_back({timers.set({deadline}, token(0)), deadline}); break;
       case 2:
         if (!model.empty()) {
           timers.cancel(model[at].handle);
@@ -113,8 +111,9 @@ TEST(Timers, KeepTheirOrderUnderRandomChanges) {
           model[at].deadline = deadline;
         }
     }
-    const auto least = std::min_element(
-        model.begin(), model.end(), [](const Set& a, const Set& b) { return a.deadline < b.deadline; });
+    const auto least = std::min_element(model.begin(), model.end(), [](const Set& a, const Set& b) {
+      return a.deadline < b.deadline;
+    });
     ASSERT_EQ(timers.next_deadline(), model.empty() ? kNever : MonoTime{least->deadline});
     ASSERT_EQ(timers.size(), model.size());
   }

@@ -32,8 +32,7 @@ TEST(WardenControl, SessionsSayWhoIsWhere) {
   const Connection connection = world.adopted("deploy@web1");
   world.say(kWorker0, connection.session, ipc::SessionStats{10, 20, "shell"});
   world.io.wall += 30;
-  const Json list =
-      Json::parse(world.control(R"({"command":"sessions"})", false))["sessions"];
+  const Json list = Json::parse(world.control(R"({"command":"sessions"})", false))["sessions"];
   ASSERT_EQ(list.size(), 1U);
   const Json& session = list[0];
   EXPECT_EQ(session["user"], "alice");
@@ -53,8 +52,7 @@ TEST(WardenControl, WhatAWorkerSaysOfItsChannelsIsBounded) {
   World world;
   const Connection connection = world.adopted("deploy@web1");
   world.say(kWorker0, connection.session, ipc::SessionStats{1, 2, std::string(100'000, '\xff')});
-  const Json list =
-      Json::parse(world.control(R"({"command":"sessions"})", false))["sessions"];
+  const Json list = Json::parse(world.control(R"({"command":"sessions"})", false))["sessions"];
   EXPECT_LE(list[0]["channels"].get<std::string>().size(), 3 * 256U);
 }
 

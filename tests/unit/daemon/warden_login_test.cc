@@ -25,14 +25,13 @@ TEST(WardenLogin, ARoutedLoginFromTheFirstExchangeToTheEnd) {
   const auto signed_exchange = world.last<ipc::ExchangeSigned>(kGate0);
   ASSERT_TRUE(signed_exchange);
   EXPECT_EQ(signed_exchange->hash, to_bytes(connection.hash.view()));
-  EXPECT_TRUE(Keys::get().host.public_key().verify(
-      *crypto::find_signature_algorithm("ssh-ed25519"), connection.hash.view(),
-      signed_exchange->signature));
+  EXPECT_TRUE(Keys::get().host.public_key().verify(*crypto::find_signature_algorithm("ssh-ed25519"),
+                                                   connection.hash.view(),
+                                                   signed_exchange->signature));
 
-  const auto asked = world.answer<ipc::KeyAnswer>(
-      world.say(kGate0, connection.session,
-                ipc::KeyQuery{"deploy@web1", "ssh-ed25519",
-                              Keys::get().alice.public_key().blob()}));
+  const auto asked = world.answer<ipc::KeyAnswer>(world.say(
+      kGate0, connection.session,
+      ipc::KeyQuery{"deploy@web1", "ssh-ed25519", Keys::get().alice.public_key().blob()}));
   ASSERT_TRUE(asked);
   EXPECT_TRUE(asked->acceptable);
   EXPECT_TRUE(world.io.connects.empty());
@@ -71,9 +70,8 @@ TEST(WardenLogin, ARoutedLoginFromTheFirstExchangeToTheEnd) {
 TEST(WardenLogin, TheSocketGoesFromTheGateToTheWorker) {
   World world;
   const Connection connection = world.adopted("deploy@web1");
-  const auto adopt = std::ranges::find_if(world.io.sent, [](const test::Sent& sent) {
-    return sent.header.type == ipc::Type::kAdopt;
-  });
+  const auto adopt = std::ranges::find_if(
+      world.io.sent, [](const test::Sent& sent) { return sent.header.type == ipc::Type::kAdopt; });
   ASSERT_NE(adopt, world.io.sent.end());
   ASSERT_TRUE(adopt->fd);
   ASSERT_EQ(write(adopt->fd.get(), "x", 1), 1);
@@ -91,7 +89,8 @@ TEST(WardenLogin, RefusalsAreSaidInTheSession) {
   EXPECT_EQ(adopt->mode, ipc::SessionMode::kRefused);
   EXPECT_EQ(adopt->refusal,
             "alice may not log in as root on web1; as deploy you may: ssh deploy@web1@bastion.test"
-            "   (" + adopt->short_id + ")");
+            "   (" +
+                adopt->short_id + ")");
   EXPECT_EQ(adopt->target, "");
   EXPECT_FALSE(adopt->permissions.shell);
 
@@ -115,8 +114,8 @@ TEST(WardenLogin, WithoutATargetThereIsAMenu) {
   ASSERT_TRUE(adopt);
   EXPECT_EQ(adopt->mode, ipc::SessionMode::kMenu);
   EXPECT_EQ(adopt->permissions.channels_max, 64U);
-  const auto listing = world.answer<ipc::Listing>(
-      world.say(kWorker0, connection.session, ipc::AskListing{}));
+  const auto listing =
+      world.answer<ipc::Listing>(world.say(kWorker0, connection.session, ipc::AskListing{}));
   ASSERT_TRUE(listing);
   EXPECT_THAT(listing->text, HasSubstr("You are alice."));
   EXPECT_THAT(listing->text, HasSubstr("ssh deploy@web1@bastion.test"));
@@ -143,14 +142,13 @@ ipc::KeyVerify sk_request(const Connection& connection, test::SkKey& key, std::u
   message.user_name = "carol";
   message.algorithm = key.algorithm().name;
   message.key_blob = key.public_key().blob();
-  message.signature = key.sign(
-      proto::userauth_signed_data({.session_id = connection.hash.view(),
-                                   .user = message.user_name,
-                                   .service = proto::kServiceConnection,
-                                   .algorithm = message.algorithm,
-                                   .key_blob = message.key_blob,
-                                   .host_key_blob = std::nullopt}),
-      flags);
+  message.signature = key.sign(proto::userauth_signed_data({.session_id = connection.hash.view(),
+                                                            .user = message.user_name,
+                                                            .service = proto::kServiceConnection,
+                                                            .algorithm = message.algorithm,
+                                                            .key_blob = message.key_blob,
+                                                            .host_key_blob = std::nullopt}),
+                               flags);
   return message;
 }
 
@@ -169,8 +167,8 @@ TEST(WardenLogin, VerifyRequiredWantsThePinToo) {
   const Connection connection = world.connect();
   EXPECT_FALSE(world.verify(connection, sk_request(connection, key, test::kSkUserPresent)));
   EXPECT_FALSE(world.verify(connection, sk_request(connection, key, test::kSkUserVerified)));
-  EXPECT_TRUE(world.verify(connection, sk_request(connection, key,
-                                                  test::kSkUserPresent | test::kSkUserVerified)));
+  EXPECT_TRUE(world.verify(
+      connection, sk_request(connection, key, test::kSkUserPresent | test::kSkUserVerified)));
 }
 
 class WardenCertificates : public ::testing::Test {
@@ -182,12 +180,13 @@ class WardenCertificates : public ::testing::Test {
     const Bytes blob =
         user_certificate(Keys::get().mallory.public_key(), ca, world.io.wall, change);
     const bool asked =
-        world.answer<ipc::KeyAnswer>(world.say(kGate0, connection.session,
-                                               ipc::KeyQuery{user_name, kAlgorithm, blob}))
+        world
+            .answer<ipc::KeyAnswer>(
+                world.say(kGate0, connection.session, ipc::KeyQuery{user_name, kAlgorithm, blob}))
             ->acceptable;
     const bool in = world.verify(
-        connection, world.signed_request(connection, user_name, Keys::get().mallory, kAlgorithm,
-                                         blob));
+        connection,
+        world.signed_request(connection, user_name, Keys::get().mallory, kAlgorithm, blob));
     EXPECT_EQ(asked, in);
     return in;
   }
@@ -229,16 +228,14 @@ TEST_F(WardenCertificates, ForgedSpoiltOrStrangeOnesDoNot) {
 
 TEST_F(WardenCertificates, ForceCommandHoldsInTheGrant) {
   const Connection connection = world.connect();
-  const Bytes blob =
-      user_certificate(Keys::get().mallory.public_key(), Keys::get().corp_ca, world.io.wall,
-                       [](auto& request) {
-                         request.critical_options = {
-                             {"force-command", crypto::make_option_string("uptime")}};
-                         request.extensions.clear();
-                       });
+  const Bytes blob = user_certificate(
+      Keys::get().mallory.public_key(), Keys::get().corp_ca, world.io.wall, [](auto& request) {
+        request.critical_options = {{"force-command", crypto::make_option_string("uptime")}};
+        request.extensions.clear();
+      });
   ASSERT_TRUE(world.verify(
-      connection, world.signed_request(connection, "deploy@web1", Keys::get().mallory, kAlgorithm,
-                                       blob)));
+      connection,
+      world.signed_request(connection, "deploy@web1", Keys::get().mallory, kAlgorithm, blob)));
   const auto adopt = world.hand_over(connection);
   ASSERT_TRUE(adopt);
   EXPECT_EQ(adopt->permissions.force_command, "uptime");
@@ -393,8 +390,7 @@ TEST(WardenLimits, AHandOverThatFitsNoMessageEndsTheGateAndNotTheWorker) {
   World second;
   const Connection large = second.connect();
   ASSERT_TRUE(second.log_in(large, "deploy@web1"));
-  second.say(kGate0, large.session,
-             ipc::HandOver{SecretBytes(76 * 1024), SecretBytes(64 * 1024)});
+  second.say(kGate0, large.session, ipc::HandOver{SecretBytes(76 * 1024), SecretBytes(64 * 1024)});
   EXPECT_TRUE(second.io.ended.empty());
   EXPECT_EQ(second.count(ipc::Type::kAdopt), 1U);
   EXPECT_LE(second.io.largest_packet, ipc::kMessageBytesMax);
@@ -423,9 +419,10 @@ TEST(WardenLimits, AListingIsOneMessageHoweverManyTargetsThereAre) {
 TEST(WardenListing, SaysWhatIsGrantedInThePolicysOwnWords) {
   const auto what = [](const std::string& allow) {
     std::string policy = World::default_policy();
-    policy.replace(policy.find("rules:"), std::string::npos,
-                   "rules:\n  - {name: one, who: [alice], targets: [web1], logins: [deploy], allow: " +
-                       allow + "}\n");
+    policy.replace(
+        policy.find("rules:"), std::string::npos,
+        "rules:\n  - {name: one, who: [alice], targets: [web1], logins: [deploy], allow: " + allow +
+            "}\n");
     World world(policy);
     const Connection connection = world.adopted("alice");
     const auto listing =
@@ -456,8 +453,8 @@ TEST(WardenReload, OldSessionsKeepWhatTheyWereDecidedUnder) {
                  Keys::get().web2_host.public_key().line());
   ASSERT_TRUE(world.configure(policy).ok);
   const UniqueFd target = world.connect_target();
-  EXPECT_TRUE(world.answer<ipc::TargetVerified>(
-      world.verify_target(old_one, world.target_exchange())));
+  EXPECT_TRUE(
+      world.answer<ipc::TargetVerified>(world.verify_target(old_one, world.target_exchange())));
   ASSERT_TRUE(world.log_in(waiting, "deploy@web1"));
   EXPECT_EQ(world.io.connects.back().address, IpAddress::parse("10.0.1.11"));
   ASSERT_TRUE(world.log_in(world.connect(), "deploy@web1"));
@@ -507,8 +504,8 @@ TEST(WardenPeers, ADeadGateOrWorkerTakesItsSessionsAlong) {
 TEST(WardenPeers, ASignatureForAProcessThatDiedGoesToNobody) {
   World world;
   auto [user_end, gate_end] = test::tcp_pair();
-  const auto exchange = world.exchange(world.cookies(kGate0).at(0), Keys::get().host_rsa,
-                                       "rsa-sha2-512");
+  const auto exchange =
+      world.exchange(world.cookies(kGate0).at(0), Keys::get().host_rsa, "rsa-sha2-512");
   const SecretBytes packet =
       ipc::encode(ipc::Header{.request = 77, .session = 0}, ipc::SignFirstExchange{exchange});
   ByteView body(packet);
@@ -527,11 +524,11 @@ TEST(WardenPeers, AFirstExchangeThatIsNotSignedLeavesNoSession) {
   world.io.slow_is_full = true;
   for (int i = 0; i < 3; ++i) {
     auto [user_end, gate_end] = test::tcp_pair();
-    const auto request = world.say(
-        kGate0, 0,
-        ipc::SignFirstExchange{world.exchange(world.cookies(kGate0).at(0), Keys::get().host_rsa,
-                                              "rsa-sha2-512")},
-        std::move(gate_end));
+    const auto request =
+        world.say(kGate0, 0,
+                  ipc::SignFirstExchange{world.exchange(world.cookies(kGate0).at(0),
+                                                        Keys::get().host_rsa, "rsa-sha2-512")},
+                  std::move(gate_end));
     EXPECT_THAT(world.refusal(request), HasSubstr("busy"));
   }
   EXPECT_EQ(world.warden.num_sessions(), 0U) << "the gate never learns of such a session";
@@ -546,8 +543,8 @@ TEST(WardenPeers, SlowSignaturesAreCountedForTheOneWhoAsks) {
   EXPECT_EQ(world.io.slow_owners, std::vector{kWorker0});
   auto [user_end, gate_end] = test::tcp_pair();
   world.say(kGate1, 0,
-            ipc::SignFirstExchange{world.exchange(world.cookies(kGate1).at(0),
-                                                  Keys::get().host_rsa, "rsa-sha2-512")},
+            ipc::SignFirstExchange{
+                world.exchange(world.cookies(kGate1).at(0), Keys::get().host_rsa, "rsa-sha2-512")},
             std::move(gate_end));
   EXPECT_EQ(world.io.slow_owners, (std::vector{kWorker0, kGate1}));
   EXPECT_EQ(world.count(ipc::Type::kExchangeSigned), 3U);

@@ -46,8 +46,7 @@ std::string failure_text(const World& world) {
 }
 
 TEST(WardenDial, FailuresSayWhatHappenedAndWhere) {
-  for (const auto& [error, text] :
-       std::initializer_list<std::pair<int, std::string>>{
+  for (const auto& [error, text] : std::initializer_list<std::pair<int, std::string>>{
            {ECONNREFUSED, "web1 (10.0.1.11:22) refused the connection."},
            {EHOSTUNREACH, "web1 (10.0.1.11:22) cannot be reached from here: No route to host."},
            {ECONNRESET, "web1 (10.0.1.11:22) could not be connected: Connection reset by peer."}}) {
@@ -176,8 +175,8 @@ TEST(WardenTarget, AHostCertificateOfItsCa) {
           request.extensions.clear();
         });
     const std::uint32_t request = world.verify_target(
-        connection, world.target_exchange(Keys::get().mallory, "ssh-ed25519-cert-v01@openssh.com",
-                                          blob));
+        connection,
+        world.target_exchange(Keys::get().mallory, "ssh-ed25519-cert-v01@openssh.com", blob));
     EXPECT_EQ(world.answer<ipc::TargetVerified>(request).has_value(), good)
         << world.refusal(request);
   }
@@ -209,15 +208,15 @@ TEST(WardenCredentials, ASessionCertificateSaysWhoWhereAndHowLong) {
   ASSERT_EQ(certificate->extensions.size(), 2U);
   EXPECT_EQ(certificate->extensions[0].name, "permit-port-forwarding");
   EXPECT_EQ(certificate->extensions[1].name, "permit-pty");
-  EXPECT_TRUE(certificate->key.verify(
-      *crypto::find_signature_algorithm(credential.algorithm),
-      proto::userauth_signed_data({.session_id = target.hash.view(),
-                                   .user = "deploy",
-                                   .service = proto::kServiceConnection,
-                                   .algorithm = credential.algorithm,
-                                   .key_blob = credential.blob,
-                                   .host_key_blob = std::nullopt}),
-      credential.signature));
+  EXPECT_TRUE(
+      certificate->key.verify(*crypto::find_signature_algorithm(credential.algorithm),
+                              proto::userauth_signed_data({.session_id = target.hash.view(),
+                                                           .user = "deploy",
+                                                           .service = proto::kServiceConnection,
+                                                           .algorithm = credential.algorithm,
+                                                           .key_blob = credential.blob,
+                                                           .host_key_blob = std::nullopt}),
+                              credential.signature));
 }
 
 TEST(WardenCredentials, AKeyFileSignsThisRequestOnly) {
@@ -246,12 +245,12 @@ class RsaSession : public ::testing::Test {
     connection = world.adopted("deploy@web3");
     answer_name(world, asked(world), resolved("web3.example.com", {"10.0.3.1"}));
     target_end = world.connect_target();
-    const Bytes blob = test::user_certificate(
-        Keys::get().mallory.public_key(), Keys::get().host_ca, world.io.wall, [&](auto& request) {
-          request.type = crypto::CertificateType::kHost;
-          request.principals = {"web3.example.com"};
-          request.extensions.clear();
-        });
+    const Bytes blob = test::user_certificate(Keys::get().mallory.public_key(), Keys::get().host_ca,
+                                              world.io.wall, [&](auto& request) {
+                                                request.type = crypto::CertificateType::kHost;
+                                                request.principals = {"web3.example.com"};
+                                                request.extensions.clear();
+                                              });
     target = world.target_exchange(Keys::get().mallory, "ssh-ed25519-cert-v01@openssh.com", blob);
     const auto answered =
         world.answer<ipc::TargetVerified>(world.verify_target(connection, target));
@@ -294,8 +293,7 @@ TEST_F(RsaSession, ACredentialThatIsNotThereIsNotSignedWith) {
 }
 
 /// Algorithms that the session's credential, an RSA key, may not be asked for.
-class RsaSessionAlgorithm : public RsaSession,
-                            public ::testing::WithParamInterface<const char*> {};
+class RsaSessionAlgorithm : public RsaSession, public ::testing::WithParamInterface<const char*> {};
 
 TEST_P(RsaSessionAlgorithm, IsNotSignedBy) {
   EXPECT_FALSE(sign(0, GetParam()));
@@ -327,8 +325,8 @@ TEST(WardenTunnel, OpensWhatIsGrantedAndNamesWhatIsNot) {
   EXPECT_EQ(opened->channel, 3U);
   EXPECT_TRUE(world.io.sent.back().fd);
 
-  const std::string refusal = world.refusal(
-      world.say(kWorker0, connection.session, ipc::OpenTunnel{4, "web1", 22}));
+  const std::string refusal =
+      world.refusal(world.say(kWorker0, connection.session, ipc::OpenTunnel{4, "web1", 22}));
   EXPECT_THAT(refusal, HasSubstr("ssh deploy@web1@bastion.test"));
   EXPECT_EQ(world.io.connects.size(), 1U);
 

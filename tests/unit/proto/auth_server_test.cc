@@ -257,21 +257,14 @@ std::unique_ptr<ServerRig> rig_in(State state) {
   auto rig = std::make_unique<ServerRig>(default_options(), state != State::kExpectService);
   switch (state) {
     case State::kExpectService:
-    case State::kExpectRequest:
-      break;
-    case State::kQuery:
-      (void)rig->server.on_message(Request{}.query());
-      break;
-    case State::kVerify:
-      (void)rig->server.on_message(Request{}.sign());
-      break;
+    case State::kExpectRequest: break;
+    case State::kQuery: (void)rig->server.on_message(Request{}.query()); break;
+    case State::kVerify: (void)rig->server.on_message(Request{}.sign()); break;
     case State::kDone:
       (void)rig->server.on_message(Request{}.sign());
       (void)rig->server.provide_verdict(AuthVerdict::kSuccess);
       break;
-    case State::kBroken:
-      (void)rig->server.on_message(Bytes{kMsgUserauthSuccess});
-      break;
+    case State::kBroken: (void)rig->server.on_message(Bytes{kMsgUserauthSuccess}); break;
   }
   EXPECT_EQ(rig->server.state(), state);
   rig->sink.sent.clear();

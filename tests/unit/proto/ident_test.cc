@@ -55,8 +55,8 @@ TEST(Ident, NeedsMoreUntilTheLineEnds) {
 }
 
 TEST(Ident, Sec048AServerTakesNothingElse) {
-  for (const char* text : {"GET / HTTP/1.1\r\n", "G", "\x16\x03\x01", "\r\n", "\n", "SSX", "ssh-2.0-x",
-                           "hello\r\nSSH-2.0-x\r\n", "SSH\r\n", "SSH\n"}) {
+  for (const char* text : {"GET / HTTP/1.1\r\n", "G", "\x16\x03\x01", "\r\n", "\n", "SSX",
+                           "ssh-2.0-x", "hello\r\nSSH-2.0-x\r\n", "SSH\r\n", "SSH\n"}) {
     expect_refused(Role::kServer, text, ErrorCode::kProtocol);
   }
 }

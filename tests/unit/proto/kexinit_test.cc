@@ -11,7 +11,8 @@
 namespace bastion::proto {
 namespace {
 
-Bytes kexinit_of(const AlgorithmLists& lists, std::initializer_list<std::string_view> markers = {}) {
+Bytes kexinit_of(const AlgorithmLists& lists,
+                 std::initializer_list<std::string_view> markers = {}) {
   std::array<std::uint8_t, 16> cookie;
   test::TestRandom(4).fill(cookie);
   const std::vector<std::string_view> host_keys(lists.host_keys.begin(), lists.host_keys.end());
@@ -207,8 +208,8 @@ TEST(Algorithms, AreAllImplemented) {
 
 TEST(Algorithms, NeverOfferWhatIsBroken) {
   for (const AlgorithmLists* lists : {&standard_algorithms(), &compatible_algorithms()}) {
-    for (const auto* names : {&lists->kex, &lists->host_keys, &lists->ciphers, &lists->macs,
-                              &lists->public_keys}) {
+    for (const auto* names :
+         {&lists->kex, &lists->host_keys, &lists->ciphers, &lists->macs, &lists->public_keys}) {
       for (const std::string& name : *names) {
         for (const char* broken : {"sha1", "cbc", "arcfour", "dss", "zlib", "group1-", "none",
                                    "3des", "md5", "umac-64"}) {
@@ -241,11 +242,10 @@ TEST(Algorithms, KnownHostKeysComeFirst) {
   AlgorithmLists lists = standard_algorithms();
   const std::vector<std::string> known = {"rsa-sha2-256", "rsa-sha2-512"};
   prefer_host_keys(lists, known);
-  EXPECT_EQ(lists.host_keys,
-            (std::vector<std::string>{"rsa-sha2-512", "rsa-sha2-256",
-                                      "ssh-ed25519-cert-v01@openssh.com",
-                                      "rsa-sha2-512-cert-v01@openssh.com",
-                                      "rsa-sha2-256-cert-v01@openssh.com", "ssh-ed25519"}));
+  EXPECT_EQ(lists.host_keys, (std::vector<std::string>{
+                                 "rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519-cert-v01@openssh.com",
+                                 "rsa-sha2-512-cert-v01@openssh.com",
+                                 "rsa-sha2-256-cert-v01@openssh.com", "ssh-ed25519"}));
 }
 
 TEST(NameList, TakesNamesOneByOne) {

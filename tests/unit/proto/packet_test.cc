@@ -32,8 +32,8 @@ std::vector<Suite> all_suites() {
 
 crypto::PacketKeys keys_of(const Suite& suite) {
   test::TestRandom random(8);
-  crypto::PacketKeys keys{.cipher = suite.cipher, .mac = suite.mac, .key = {}, .iv = {},
-                          .mac_key = {}};
+  crypto::PacketKeys keys{
+      .cipher = suite.cipher, .mac = suite.mac, .key = {}, .iv = {}, .mac_key = {}};
   keys.key.resize(suite.cipher->key_len);
   keys.iv.resize(suite.cipher->iv_len);
   keys.mac_key.resize(suite.mac == nullptr ? 0 : suite.mac->key_len);
@@ -143,7 +143,8 @@ TEST(PacketReader, Sec034TakesNoLengthOnTrust) {
     for (int i = 0; i < 3000; ++i) {
       Bytes wire = seal(suite, aligned_length(suite, 40), 10);
       wire.resize(32);
-      const std::uint32_t edges[] = {0, 1, 4, 5, 12, 16, 28, 35'000, 35'001, 0x7fffffff,
+      const std::uint32_t edges[] = {0,          1,          4,          5,         12,
+                                     16,         28,         35'000,     35'001,    0x7fffffff,
                                      0x80000000, 0xfffffff0, 0xfffffffc, 0xffffffff};
       store_u32(wire.data(), i < 14 ? edges[i] : static_cast<std::uint32_t>(random.next()));
       const auto packet = read(suite, wire);

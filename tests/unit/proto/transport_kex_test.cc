@@ -1,4 +1,5 @@
-// The key exchange against peers that keep to the rules, or do not (SECURITY 30-33, 37, 39, 41, 42).
+// The key exchange against peers that keep to the rules, or do not (SECURITY 30-33, 37, 39, 41,
+// 42).
 #include <gtest/gtest.h>
 
 #include "proto/transport.h"
@@ -241,7 +242,7 @@ TEST(Kex, RefusesANewkeysWithContent) {
 
 TEST(Kex, SaysWhichListHadNothingInCommon) {
   struct Case {
-    std::vector<std::string> AlgorithmLists::*list;
+    std::vector<std::string> AlgorithmLists::* list;
     std::string_view text;
   };
   for (const Case& c : {Case{&AlgorithmLists::kex, "no common key exchange"},

@@ -48,12 +48,8 @@ TEST_P(RekeyUnderLoad, LosesAndReordersNothing) {
   std::uint32_t to_server = 0;
   for (int turn = 0; turn < 600; ++turn) {
     switch (random.below(6)) {
-      case 0:
-        pair.client->request_rekey({});
-        break;
-      case 1:
-        pair.server->request_rekey({});
-        break;
+      case 0: pair.client->request_rekey({}); break;
+      case 1: pair.server->request_rekey({}); break;
       case 2:
         pair.client->request_rekey({});
         pair.server->request_rekey({});
@@ -322,8 +318,7 @@ TEST(Rekey, Sec038APeerThatNeverFinishesIsCut) {
 
 TEST(Rekey, TheFirstExchangeHasADeadlineToo) {
   Duel duel(Role::kServer);
-  EXPECT_FALSE(
-      duel.leg->check_deadlines({limits::kRekeyFinishSeconds * kSecond}).has_value());
+  EXPECT_FALSE(duel.leg->check_deadlines({limits::kRekeyFinishSeconds * kSecond}).has_value());
 }
 
 TEST(SequenceNumbers, Sec043WrapWithoutHarm) {

@@ -86,8 +86,7 @@ TEST(MessagePermits, HandlesItselfOnlyWhatBelongsToTheTransport) {
   };
   EXPECT_EQ(handled(Role::kServer, Phase::kService), (Numbers{1, 2, 3, 4, 7, 20, 192, 193}));
   EXPECT_EQ(handled(Role::kServer, Phase::kAuth), (Numbers{1, 2, 3, 4, 20, 192, 193}));
-  EXPECT_EQ(handled(Role::kServer, Phase::kAuthenticated),
-            (Numbers{1, 2, 3, 4, 20, 50, 192, 193}));
+  EXPECT_EQ(handled(Role::kServer, Phase::kAuthenticated), (Numbers{1, 2, 3, 4, 20, 50, 192, 193}));
   EXPECT_EQ(handled(Role::kClient, Phase::kService), (Numbers{1, 2, 3, 4, 7, 20, 192, 193}));
   EXPECT_EQ(handled(Role::kClient, Phase::kAuth), (Numbers{1, 2, 3, 4, 7, 20, 192, 193}));
   EXPECT_EQ(handled(Role::kClient, Phase::kAuthenticated), (Numbers{1, 2, 3, 4, 20, 192, 193}));
@@ -96,11 +95,10 @@ TEST(MessagePermits, HandlesItselfOnlyWhatBelongsToTheTransport) {
 TEST(MessagePermits, AnswersUnimplementedOnlyToAnAuthenticatedPeer) {
   for (const Role role : {Role::kServer, Role::kClient}) {
     for (const Phase phase : {Phase::kInitialKex, Phase::kService, Phase::kAuth}) {
-      EXPECT_TRUE(
-          with_verdict(Verdict::kUnimplemented, role, phase, PeerKex::kNone, true).empty());
+      EXPECT_TRUE(with_verdict(Verdict::kUnimplemented, role, phase, PeerKex::kNone, true).empty());
     }
-    const Numbers unknown = with_verdict(Verdict::kUnimplemented, role, Phase::kAuthenticated,
-                                         PeerKex::kNone, true);
+    const Numbers unknown =
+        with_verdict(Verdict::kUnimplemented, role, Phase::kAuthenticated, PeerKex::kNone, true);
     EXPECT_TRUE(unknown.contains(83));
     EXPECT_TRUE(unknown.contains(101));
     EXPECT_TRUE(unknown.contains(255));
@@ -170,12 +168,8 @@ void say(Duel& duel, std::uint8_t message) {
   Writer writer;
   writer.u8(message);
   switch (message) {
-    case kMsgDisconnect:
-      writer.u32(11).text("bye").text("");
-      break;
-    case kMsgExtInfo:
-      writer.u32(0);
-      break;
+    case kMsgDisconnect: writer.u32(11).text("bye").text(""); break;
+    case kMsgExtInfo: writer.u32(0); break;
     case kMsgKexInit:
       duel.peer.send_kexinit();
       duel.exchange();
@@ -191,11 +185,8 @@ void say(Duel& duel, std::uint8_t message) {
       }
       writer.string(Bytes(32, 9));
       break;
-    case kMsgNewKeys:
-      break;
-    default:
-      writer.text("ssh-userauth");
-      break;
+    case kMsgNewKeys: break;
+    default: writer.text("ssh-userauth"); break;
   }
   duel.peer.packet(writer.view());
   duel.exchange();
@@ -206,8 +197,8 @@ class TransportStates : public testing::TestWithParam<State> {};
 TEST_P(TransportStates, EveryMessageGetsItsVerdict) {
   const State& state = GetParam();
   // A strict peer is only known by its KEXINIT.
-  const bool strict_known = state.strict && (state.phase != Phase::kInitialKex ||
-                                             state.kex != PeerKex::kNone);
+  const bool strict_known =
+      state.strict && (state.phase != Phase::kInitialKex || state.kex != PeerKex::kNone);
   for (int number = 0; number < 256; ++number) {
     const auto message = static_cast<std::uint8_t>(number);
     SCOPED_TRACE(number);
@@ -220,8 +211,7 @@ TEST_P(TransportStates, EveryMessageGetsItsVerdict) {
       duel->peer.got.push_back({0});
     }
     say(*duel, message);
-    const Verdict verdict =
-        permitted(state.role, state.phase, state.kex, strict_known, message);
+    const Verdict verdict = permitted(state.role, state.phase, state.kex, strict_known, message);
     if (verdict == Verdict::kRefused) {
       ASSERT_TRUE(duel->leg.error.has_value());
       EXPECT_EQ(duel->leg.error->code, ErrorCode::kProtocol);

@@ -14,7 +14,10 @@ using test::TransportPair;
 /// lists_of offers exactly one name of each kind.
 AlgorithmLists lists_of(const std::string& kex, const std::string& cipher, const std::string& mac,
                         const std::string& host_key = "ssh-ed25519") {
-  return {.kex = {kex}, .host_keys = {host_key}, .ciphers = {cipher}, .macs = {mac},
+  return {.kex = {kex},
+          .host_keys = {host_key},
+          .ciphers = {cipher},
+          .macs = {mac},
           .public_keys = {"ssh-ed25519"}};
 }
 
@@ -85,8 +88,8 @@ TEST(Transport, SpeaksEveryPlainHostKeyAlgorithm) {
       continue;
     }
     SCOPED_TRACE(name);
-    TransportPair pair = pair_with(lists_of("curve25519-sha256", "aes128-gcm@openssh.com",
-                                            "hmac-sha2-256", name));
+    TransportPair pair =
+        pair_with(lists_of("curve25519-sha256", "aes128-gcm@openssh.com", "hmac-sha2-256", name));
     expect_conversation(pair);
     EXPECT_EQ(pair.client->algorithms().host_key->name, name);
   }
@@ -344,8 +347,8 @@ TEST(Transport, RefusesABadHostSignature) {
   pair.pump();
   const Exchange exchange = pair.server->exchange();
   const crypto::Digest hash = crypto::exchange_hash(exchange.kex->hash, exchange.parts);
-  auto signature = test::host_key_for("ssh-ed25519").sign(*exchange.host_key_algorithm,
-                                                          hash.view());
+  auto signature =
+      test::host_key_for("ssh-ed25519").sign(*exchange.host_key_algorithm, hash.view());
   ASSERT_TRUE(signature.has_value());
   signature->back() ^= 1;
   ASSERT_TRUE(pair.server->provide_host_signature(hash, *signature).has_value());

@@ -98,21 +98,11 @@ TEST(WindowLedger, HoldsItsInvariantsInARandomWalk) {
     for (int step = 0; step < 500; ++step) {
       const auto n = static_cast<std::uint32_t>(below(50'000));
       switch (below(5)) {
-        case 0:
-          given += window.adjust(n) ? n : 0;
-          break;
-        case 1:
-          used += window.relay(n) ? n : 0;
-          break;
-        case 2:
-          (void)window.swallow(n);
-          break;
-        case 3:
-          used += window.inject(n) ? n : 0;
-          break;
-        default:
-          window.grant(window.grantable());
-          break;
+        case 0: given += window.adjust(n) ? n : 0; break;
+        case 1: used += window.relay(n) ? n : 0; break;
+        case 2: (void)window.swallow(n); break;
+        case 3: used += window.inject(n) ? n : 0; break;
+        default: window.grant(window.grantable()); break;
       }
       ASSERT_EQ(window.credit(), given - used);
       ASSERT_LE(window.granted(), window.credit());

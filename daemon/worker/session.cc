@@ -150,7 +150,8 @@ bool WorkerSession::may_take(proto::Leg which) const {
 void WorkerSession::advance(proto::Leg which) {
   SessionLeg& from = leg(which);
   from.put_off = false;
-  while (may_take(which) && within_share(which) && step(which)) {
+  // Where nothing is left, nothing is put off: the receive that comes next must be armed.
+  while (may_take(which) && (from.stream->in().empty() || within_share(which)) && step(which)) {
   }
   flush_batches();
   if (from.stream != nullptr && !from.stream->in().empty() && !may_take(which)) {

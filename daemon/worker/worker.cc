@@ -86,6 +86,7 @@ int Worker::run() {
     const std::size_t n = ring_->wait(deadline, completions);
     now_ = mono_now();
     ++stats_.turns;
+    put_off_.swap(again_);
     for (std::size_t i = 0; i < n; ++i) {
       on_completion(completions[i]);
     }
@@ -426,15 +427,15 @@ void Worker::again(WorkerSession& session) {
   again_.push_back({session.slot(), slots_[session.slot()].generation});
 }
 
-// go_on serves the connections that had more packets than one turn's share, behind all others.
+// go_on serves the connections that had more packets than the share of the turn before, behind all
+// others. Who was put off in this turn waits for the next one: its share is used up.
 void Worker::go_on() {
-  std::vector<Place> places;
-  places.swap(again_);
-  for (const Place& place : places) {
+  for (const Place& place : put_off_) {
     if (WorkerSession* session = find(place)) {
       session->go_on();
     }
   }
+  put_off_.clear();
 }
 
 void Worker::ended(WorkerSession& session) {

@@ -164,7 +164,8 @@ class Worker {
   std::vector<Token> starved_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> dead_;
-  std::vector<Place> again_;
+  std::vector<Place> again_;    // put off in this turn
+  std::vector<Place> put_off_;  // in the turn before, and not served yet
   ipc::WorkerStats stats_;
   std::optional<record::Producer> record_ring_;
   std::size_t num_recorded_ = 0;                     // sessions

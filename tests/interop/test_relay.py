@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import process
+from support import process, raw
 from support.fixtures import client_of
 from support.targets import LOGIN
 from support.wire import connect
@@ -18,6 +18,7 @@ from support.wire import connect
 USER = f"{LOGIN}@web1"
 MIB = 1 << 20
 SOON = 30
+IGNORE, GLOBAL_REQUEST, REQUEST_SUCCESS, REQUEST_FAILURE = 2, 80, 81, 82
 
 
 def relay(bastion) -> dict:
@@ -99,3 +100,24 @@ def test_a_flood_of_small_packets_gets_a_share_of_each_turn(lab, bastion, tmp_pa
     assert growth["turns_put_off"] >= num_packets // 256 - 1, growth
     # A share, and what the transport takes by itself before the message that completes it.
     assert relay(bastion)["packets_per_turn_max"] <= 256 + 32
+
+
+@pytest.mark.parametrize("number", [IGNORE, GLOBAL_REQUEST])
+@pytest.mark.parametrize("num_packets", [255, 256, 257, 300, 1024])
+def test_a_share_that_is_used_up_does_not_end_the_reading(lab, bastion, number, num_packets):
+    """Packets that nothing is sent for, so that no write wakes the session: as many as a share, fewer, more."""
+    body = {IGNORE: raw.string(""), GLOBAL_REQUEST: raw.string("unknown@example.com") + b"\0"}[number]
+    question = raw.string("keepalive@openssh.com") + b"\1"
+
+    def answered(user: raw.Raw) -> None:
+        user.send(GLOBAL_REQUEST, question)
+        while (got := user.receive(SOON)) != raw.END and got[0] not in (REQUEST_SUCCESS, REQUEST_FAILURE):
+            pass
+        assert got != raw.END
+
+    with raw.login(bastion.port, USER, lab.alice.path) as user:
+        answered(user)  # by now it is bridged
+        with stopped(bastion, "worker"):
+            for _ in range(num_packets):
+                user.send(number, body)
+        answered(user)

@@ -240,7 +240,7 @@ Result<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
   auto impl = std::make_unique<Impl>();
   io_uring_params params{};
   params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
+                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
   params.cq_entries = options.cq_entries;
   if (const int error = io_uring_queue_init_params(options.entries, &impl->ring, &params);
       error < 0) {
@@ -385,6 +385,17 @@ std::size_t Ring::wait(MonoTime deadline, std::span<Completion> out) {
       return count;
     }
   }
+}
+
+void Ring::submit() {
+  impl_->push_pending();
+  impl_->submit();
+  impl_->forget_addresses();
+}
+
+bool Ring::has_more() const {
+  return io_uring_cq_ready(&impl_->ring) != 0 ||
+         (IO_URING_READ_ONCE(*impl_->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
 }
 
 MutBytes Ring::buffer(std::uint16_t id) const {

@@ -96,6 +96,12 @@ class Ring {
   /// What does not fit into `out` comes with the next call.
   std::size_t wait(MonoTime deadline, std::span<Completion> out);
 
+  /// submit hands what is queued to the kernel now and waits for nothing: what is to leave then
+  /// need not wait for the work that its owner does before the next `wait`.
+  void submit();
+  /// has_more: something has completed, or could, since `wait` returned. No system call.
+  bool has_more() const;
+
   /// kBufferMargin writable bytes lie before each buffer and behind it, and belong to it: room for
   /// the headers and tags of what is made of the received bytes in place.
   static constexpr std::size_t kBufferMargin = 64;

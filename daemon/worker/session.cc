@@ -172,7 +172,7 @@ bool WorkerSession::within_share(proto::Leg which) {
   ipc::WorkerStats& stats = worker_.stats();
   const std::uint64_t taken = packets - from.turn_packets;
   stats.packets_per_turn_max = std::max(stats.packets_per_turn_max, taken);
-  if (taken < kPacketsPerTurn) {
+  if (taken < kPacketsPerTurn && (taken == 0 || !worker_.overdue())) {
     return true;
   }
   from.put_off = true;
@@ -182,6 +182,13 @@ bool WorkerSession::within_share(proto::Leg which) {
     worker_.again(*this);
   }
   return false;
+}
+
+void WorkerSession::go_on() {
+  for (SessionLeg& each : legs_) {
+    each.put_off = false;
+  }
+  after_work();
 }
 
 void WorkerSession::count_relayed() {
@@ -390,7 +397,7 @@ void WorkerSession::after_work() {
     if (each.stream == nullptr || each.stream->closing()) {
       continue;
     }
-    if (!each.flushing && !each.stream->in().empty() && may_take(which)) {
+    if (!each.flushing && !each.put_off && !each.stream->in().empty() && may_take(which)) {
       advance(which);  // it had to wait, and need not any more
     }
     if (each.stream->closing()) {

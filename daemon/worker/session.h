@@ -71,7 +71,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void rearm(Token token);
   void on_timer();
   /// go_on is the turn after one in which a leg's share was used up.
-  void go_on() { after_work(); }
+  void go_on();
   /// count_relayed adds what came since the last call to Worker::stats.
   void count_relayed();
 
@@ -94,6 +94,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
 
   ipc::SessionStats stats() const;
   const std::string& end_reason() const { return end_reason_; }
+  MonoTime bulk_until;        // Worker's: one of its sockets gave much of late
   bool changed_flag = false;  // Worker's: it is on the list of changed sessions
   bool dead_flag = false;     // Worker's: it is on the list of the dead
   bool waits_flag = false;    // Worker's: it is on the list of those that wait for the recorder

@@ -15,6 +15,14 @@ namespace {
 /// Each ends in one short receive that completes a packet, which must be rare beside the long ones.
 constexpr std::uint32_t kSlabs = 16;
 constexpr std::uint32_t kSlabBytes = 1024 * 1024;
+/// A receive of so many bytes is bulk data, and long work: it comes after all that is short.
+constexpr std::int32_t kLongBytes = 16 * 1024;
+/// While somebody types, long work goes on for so long in one turn: half a slab, and an eighth of
+/// what a keystroke may take beside bulk data.
+constexpr std::int64_t kWorkNs = 250'000;
+/// Somebody types who sent little, and neither much nor anything from the other side came for as
+/// long. Where nobody does, turns are as long as the work is: fewer cost less.
+constexpr std::int64_t kTypingNs = kNsPerSecond;
 constexpr std::int64_t kStatsNs = kNsPerSecond;
 /// After so long without a byte the memory that traffic took goes back to the system.
 constexpr std::int64_t kRestNs = 5 * kNsPerSecond;
@@ -25,6 +33,17 @@ constexpr std::size_t kToldMax = 64;
 /// recorder is there.
 constexpr std::int64_t kRoomNs = kNsPerMs;
 constexpr std::int64_t kWatchNs = 500 * kNsPerMs;
+
+bool is_read(const Completion& completion) {
+  const auto kind = static_cast<TokenKind>(completion.token.kind);
+  return kind == TokenKind::kDownRead || kind == TokenKind::kUpRead ||
+         kind == TokenKind::kTunnelRead;
+}
+bool is_write(const Completion& completion) {
+  const auto kind = static_cast<TokenKind>(completion.token.kind);
+  return kind == TokenKind::kDownWrite || kind == TokenKind::kUpWrite ||
+         kind == TokenKind::kTunnelWrite;
+}
 
 }  // namespace
 
@@ -82,23 +101,85 @@ int Worker::run() {
   ring_->poll_in(warden_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kWarden)});
   std::array<Completion, 256> completions;
   while (running_) {
-    const MonoTime deadline = again_.empty() ? timers_.next_deadline() : MonoTime{};
+    const MonoTime deadline = work_.empty() ? timers_.next_deadline() : MonoTime{};
     const std::size_t n = ring_->wait(deadline, completions);
     now_ = mono_now();
     ++stats_.turns;
-    put_off_.swap(again_);
-    for (std::size_t i = 0; i < n; ++i) {
-      on_completion(completions[i]);
-    }
+    serve(std::span(completions).first(n));
     while (const std::optional<Token> expired = timers_.pop_expired(now_)) {
       on_timer(*expired);
     }
-    go_on();
+    do_work();
     bury();
     rearm_starved();
     ring_bell();
   }
   return 0;
+}
+
+// serve does what is short at once; large receives wait for do_work. While somebody types, what
+// came of the short is on its way before anything that takes long begins.
+void Worker::serve(std::span<const Completion> completions) {
+  bool served = false;
+  bool long_writes = false;
+  for (const Completion& completion : completions) {
+    const bool is_long = completion.result >= kLongBytes;
+    if (is_write(completion)) {
+      long_writes = long_writes || is_long;
+      continue;
+    }
+    if (is_read(completion) && completion.result > 0) {
+      WorkerSession* session = session_of(completion);
+      if (session != nullptr && is_long) {
+        session->bulk_until = after(now_, kTypingNs);
+      } else if (session != nullptr && now_ >= session->bulk_until) {
+        attentive_until_ = after(now_, kTypingNs);
+      }
+      if (is_long) {
+        work_.push_back({completion, {}, turn()});
+        continue;
+      }
+    }
+    on_completion(completion);
+    served = true;
+  }
+  if (served && attentive() && (long_writes || !work_.empty())) {
+    ring_->submit();
+  }
+  for (const Completion& completion : completions) {
+    if (is_write(completion)) {
+      on_completion(completion);
+    }
+  }
+}
+
+// do_work does what takes long, each in its turn, until it is overdue.
+void Worker::do_work() {
+  if (work_.empty()) {
+    return;
+  }
+  working_ = true;
+  work_began_ = mono_now();
+  for (std::size_t left = work_.size(); left > 0; --left) {
+    const Work work = work_.front();
+    work_.pop_front();
+    if (work.received) {
+      on_completion(*work.received);
+    } else if (work.turn == turn()) {
+      work_.push_back(work);  // its share of this turn is used up
+    } else if (WorkerSession* session = find(work.place)) {
+      session->go_on();
+    }
+    if (left > 1 && overdue()) {
+      ++stats_.turns_put_off;
+      break;
+    }
+  }
+  working_ = false;
+}
+
+bool Worker::overdue() const {
+  return working_ && attentive() && ring_->has_more() && mono_now() >= after(work_began_, kWorkNs);
 }
 
 WorkerSession* Worker::find(Place place) {
@@ -119,6 +200,13 @@ WorkerSession* Worker::find_tunnel(Token token) {
 WorkerSession* Worker::find_session(ipc::SessionId id) {
   const auto found = by_id_.find(id);
   return found == by_id_.end() ? nullptr : slots_[found->second].session.get();
+}
+
+WorkerSession* Worker::session_of(const Completion& completion) {
+  const Token& token = completion.token;
+  return static_cast<TokenKind>(token.kind) == TokenKind::kTunnelRead
+             ? find_tunnel(token)
+             : find({token.index, token.generation});
 }
 
 void Worker::on_completion(const Completion& completion) {
@@ -424,18 +512,7 @@ void Worker::rest() {
 }
 
 void Worker::again(WorkerSession& session) {
-  again_.push_back({session.slot(), slots_[session.slot()].generation});
-}
-
-// go_on serves the connections that had more packets than the share of the turn before, behind all
-// others. Who was put off in this turn waits for the next one: its share is used up.
-void Worker::go_on() {
-  for (const Place& place : put_off_) {
-    if (WorkerSession* session = find(place)) {
-      session->go_on();
-    }
-  }
-  put_off_.clear();
+  work_.push_back({std::nullopt, {session.slot(), slots_[session.slot()].generation}, turn()});
 }
 
 void Worker::ended(WorkerSession& session) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -93,23 +95,30 @@ class Worker {
   /// which the loop does not wait.
   std::uint64_t turn() const { return stats_.turns; }
   void again(WorkerSession& session);
+  /// overdue: long work has had its share of this turn, and somebody may wait who types.
+  bool overdue() const;
   ipc::WorkerStats& stats() { return stats_; }
 
  private:
+  struct Place {
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0;
+  };
   struct Slot {
     std::unique_ptr<WorkerSession> session;
     std::uint32_t generation = 0;
+  };
+  /// Work is what may take long: a large receive, or a session whose share of a turn was used up.
+  struct Work {
+    std::optional<Completion> received;
+    Place place;
+    std::uint64_t turn = 0;  // in which it came
   };
   struct TunnelSlot {
     std::uint32_t session_slot = 0;
     std::uint32_t generation = 0;
     bool used = false;
   };
-  struct Place {
-    std::uint32_t slot = 0;
-    std::uint32_t generation = 0;
-  };
-
   template <typename Message>
   void transmit(const ipc::Header& header, const Message& message) {
     if (!warden_.send(header, message)) {
@@ -120,7 +129,10 @@ class Worker {
   void told_later();
   void flush_told();
   void arm_warden_write();
+  void serve(std::span<const Completion> completions);
   void on_completion(const Completion& completion);
+  WorkerSession* session_of(const Completion& completion);
+  bool attentive() const { return now_ < attentive_until_; }
   void on_warden();
   void on_warden_message(ipc::Received& received);
   void adopt(const ipc::Header& header, ipc::Adopt message, UniqueFd socket);
@@ -128,7 +140,7 @@ class Worker {
   void send_stats();
   void rest();
   void rearm_starved();
-  void go_on();
+  void do_work();
   void ring_bell();
   void watch_recorder();
   void arm_recorder_timer(std::int64_t ns);
@@ -164,8 +176,10 @@ class Worker {
   std::vector<Token> starved_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> dead_;
-  std::vector<Place> again_;    // put off in this turn
-  std::vector<Place> put_off_;  // in the turn before, and not served yet
+  std::deque<Work> work_;  // in the order in which it came
+  bool working_ = false;   // do_work is at it, since:
+  MonoTime work_began_;
+  MonoTime attentive_until_;  // for so long somebody is thought to type
   ipc::WorkerStats stats_;
   std::optional<record::Producer> record_ring_;
   std::size_t num_recorded_ = 0;                     // sessions

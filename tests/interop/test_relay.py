@@ -121,3 +121,30 @@ def test_a_share_that_is_used_up_does_not_end_the_reading(lab, bastion, number, 
             for _ in range(num_packets):
                 user.send(number, body)
         answered(user)
+
+
+def test_bulk_data_is_put_off_while_somebody_types(lab, bastion, tmp_path):
+    """Full packets never use up a leg's share of a turn: it is for the keystroke that a turn ends early here."""
+    client = client_of(bastion, tmp_path, lab.alice)
+
+    async def conversation(before: dict):
+        async with contextlib.AsyncExitStack() as stack:
+            bulk = []
+            for _ in range(6):
+                connection = await stack.enter_async_context(connect(client, USER))
+                bulk.append(await connection.create_process("cat >/dev/null", encoding=None))
+            connection = await stack.enter_async_context(connect(client, USER))
+            shell = await connection.create_process("cat")
+            deadline = time.monotonic() + SOON
+            while relay(bastion)["turns_put_off"] == before["turns_put_off"]:
+                assert time.monotonic() < deadline
+                with stopped(bastion, "worker"):
+                    for process_ in bulk:
+                        process_.stdin.write(bytes(MIB))
+                    shell.stdin.write("k\n")
+                    await asyncio.sleep(0)
+                assert await shell.stdout.readline() == "k\n"
+                for process_ in bulk:
+                    await process_.stdin.drain()
+
+    asyncio.run(asyncio.wait_for(conversation(relay(bastion)), 60))

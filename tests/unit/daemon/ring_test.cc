@@ -201,6 +201,32 @@ TEST(Ring, PollsOnceOrEveryTime) {
   }
 }
 
+TEST(Ring, SubmitSendsWithoutWaiting) {
+  auto ring = make_ring();
+  const Pair pair = make_pair();
+  const iovec word{const_cast<char*>("now"), 3};
+  ring->writev(pair.a.get(), &word, 1, kA);
+  char got[3];
+  EXPECT_EQ(recv(pair.b.get(), got, sizeof got, MSG_DONTWAIT), -1);
+  ring->submit();
+  EXPECT_EQ(recv(pair.b.get(), got, sizeof got, MSG_DONTWAIT), 3);
+  EXPECT_TRUE(ring->has_more());
+  EXPECT_EQ(next(*ring).token, kA);
+  EXPECT_FALSE(ring->has_more());
+}
+
+TEST(Ring, KnowsThatSomethingCameWithoutBeingEntered) {
+  auto ring = make_ring();
+  const Pair pair = make_pair();
+  ring->recv(pair.a.get(), kA);
+  ring->submit();
+  EXPECT_FALSE(ring->has_more());
+  ASSERT_EQ(write(pair.b.get(), "x", 1), 1);
+  EXPECT_TRUE(ring->has_more());
+  EXPECT_EQ(next(*ring).result, 1);
+  EXPECT_FALSE(ring->has_more());
+}
+
 TEST(Ring, WaitReturnsAtItsDeadline) {
   auto ring = make_ring();
   Completion completion;

@@ -1,7 +1,6 @@
 #include "daemon/audit/log_file.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+
+#include "base/open_below.h"
 
 namespace bastion::audit {
 namespace {
@@ -43,12 +44,7 @@ Result<std::string> read_at(int fd, std::uint64_t offset, std::size_t size) {
 }  // namespace
 
 Result<daemon::UniqueFd> LogFile::open_in_folder(const std::string& name, int flags) const {
-  open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOFOLLOW);
-  how.mode = (flags & O_CREAT) != 0 ? 0640 : 0;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  daemon::UniqueFd fd(
-      static_cast<int>(syscall(SYS_openat2, folder_, name.c_str(), &how, sizeof how)));
+  daemon::UniqueFd fd(open_below(folder_, name, flags, 0640));
   if (!fd) {
     return io_error("cannot open the audit log");
   }

@@ -2,10 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/open_below.h"
 #include "daemon/recording/format.h"
 
 namespace bastion::daemon::recorder {
@@ -76,12 +75,8 @@ Store::~Store() {
   }
 }
 
-Result<UniqueFd> Store::open_at(int folder, const std::string& name, std::uint64_t flags) const {
-  open_how how{};
-  how.flags = flags | O_CLOEXEC;
-  how.mode = (flags & O_CREAT) != 0 ? 0600 : 0;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  UniqueFd fd(static_cast<int>(syscall(SYS_openat2, folder, name.c_str(), &how, sizeof how)));
+Result<UniqueFd> Store::open_at(int folder, const std::string& name, int flags) const {
+  UniqueFd fd(open_below(folder, name, flags, 0600));
   if (!fd) {
     return fail(ErrorCode::kIo, "cannot open a recording's file", errno);
   }

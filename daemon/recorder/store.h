@@ -70,7 +70,7 @@ class Store {
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  Result<UniqueFd> open_at(int folder, const std::string& name, std::uint64_t flags) const;
+  Result<UniqueFd> open_at(int folder, const std::string& name, int flags) const;
   std::vector<std::string> names_in(Result<UniqueFd> folder);
   void note(std::string text, std::string about);
   void sync_loop();

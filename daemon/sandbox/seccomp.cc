@@ -109,8 +109,8 @@ constexpr const char* kFiles[] = {
     "utimensat", "statfs",    "inotify_init1", "getcwd",
 };
 
-/// What of kFiles the recorder calls: below its folders only, by Landlock and RESOLVE_BENEATH.
-constexpr std::string_view kRecorderFiles[] = {"openat2",    "unlinkat", "mkdirat",
+/// What of kFiles the recorder calls: below its folders only, by Landlock and open_below.
+constexpr std::string_view kRecorderFiles[] = {"openat",     "unlinkat", "mkdirat",
                                                "getdents64", "statx",    "renameat2"};
 
 /// What every role may call freely.

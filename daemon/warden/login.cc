@@ -329,6 +329,9 @@ void Warden::adopt_session(ipc::SessionId id, Session& session, const ipc::Adopt
   session.adopt_waits = false;
   const PeerId worker{ipc::Role::kWorker, session.worker};
   send(worker, id, adopt, std::move(session.user_socket));
+  if (const auto early = std::exchange(session.early_ready, nullptr)) {
+    send(worker, id, *early);
+  }
   if (adopt.recorded && !session.recorded) {
     send(worker, id,
          ipc::RecordingReady{false, with_id("this session is to be recorded, and its worker has no "

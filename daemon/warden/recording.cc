@@ -91,8 +91,17 @@ void Warden::on_recording_opened(const ipc::RecordingOpened& message) {
     if (!std::exchange(session->recording_told, true)) {
       audit_.add(event_of(audit::Name::kRecordingOpen, *session));
     }
-    send({ipc::Role::kWorker, session->worker}, found->second, ipc::RecordingReady{true, ""});
+    tell_recording(found->second, *session, {true, ""});
   }
+}
+
+// tell_recording: the recorder may well be ready before it is on record that the session began.
+void Warden::tell_recording(ipc::SessionId id, Session& session, ipc::RecordingReady message) {
+  if (session.adopt_waits) {
+    session.early_ready = std::make_unique<ipc::RecordingReady>(std::move(message));
+    return;
+  }
+  send({ipc::Role::kWorker, session.worker}, id, message);
 }
 
 void Warden::on_recording_failed(const ipc::RecordingFailed& message) {
@@ -102,14 +111,13 @@ void Warden::on_recording_failed(const ipc::RecordingFailed& message) {
   if (found == recorded_.end()) {
     return;
   }
-  if (const Session* session = sessions_.find(found->second); session != nullptr) {
+  if (Session* session = sessions_.find(found->second); session != nullptr) {
     audit::Event event = event_of(audit::Name::kRecordingFailed, *session);
     audit_.add(std::move(event.text(audit::Key::kReason, message.why)));
-    send({ipc::Role::kWorker, session->worker}, found->second,
-         ipc::RecordingReady{false,
-                             with_id("this session is to be recorded, and cannot be any more (" +
-                                         escaped(message.why, 200) + "). Tell your administrators.",
-                                     *session)});
+    tell_recording(found->second, *session,
+                   {false, with_id("this session is to be recorded, and cannot be any more (" +
+                                       escaped(message.why, 200) + "). Tell your administrators.",
+                                   *session)});
   }
 }
 

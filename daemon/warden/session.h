@@ -89,7 +89,8 @@ struct Session {
   crypto::Digest target_session_id;
   std::vector<crypto::PrivateKey> target_keys;  // by credential, for TargetSign
 
-  bool recorded = false;  // it was given a slot in its worker's ring
+  bool recorded = false;                             // it was given a slot in its worker's ring
+  std::unique_ptr<ipc::RecordingReady> early_ready;  // came before the worker knew the session
   std::uint32_t record_slot = 0;
   bool worker_died = false;
 

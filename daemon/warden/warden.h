@@ -165,6 +165,7 @@ class Warden {
   void brief_recorder();
   void on_recording_opened(const ipc::RecordingOpened& message);
   void on_recording_failed(const ipc::RecordingFailed& message);
+  void tell_recording(ipc::SessionId id, Session& session, ipc::RecordingReady message);
   void on_recording_sealed(const ipc::RecordingSealed& message);
   void on_sign_head(const Caller& caller, const ipc::SignHead& message);
   void on_recorder_state(ipc::RecorderState message);

@@ -23,7 +23,7 @@ from support.targets import LOGIN, Lab
 # Booting, and the first time making the machine's files, are counted with the first test.
 pytestmark = pytest.mark.timeout(600)
 
-KINDS = {"gate", "worker", "warden", "resolver"}
+KINDS = {"gate", "worker", "warden", "resolver", "recorder"}
 SHUTDOWN_SECONDS = 3
 
 
@@ -38,6 +38,7 @@ class Service:
         for name in ("user_ca", "user_ca.pub"):
             (folder / name).write_bytes((lab.keys / name).read_bytes())
             (folder / name).chmod(0o600)
+        keys.make_key(folder, "audit_key")
         self.alice = keys.make_key(lab.keys, "alice")
         self.policy = {
             "users": {"alice": {"keys": [self.alice.line]}},
@@ -49,6 +50,10 @@ class Service:
             "user_ca": "user_ca",
             "workers": 2,
             "limits": {"shutdown": f"{SHUTDOWN_SECONDS}s"},
+            "state_dir": "/var/lib/bastiond",
+            "recording": {"reserve": "16MiB"},
+            "audit_key": "audit_key",
+            "audit": {"file": "/var/log/bastiond/audit.log", "journald": True},
         }
         self.write()
         self.client = Client(lab.folder / "alice", 22, [self.host_key.line], self.alice)
@@ -92,6 +97,10 @@ class Service:
 
     def log_in(self, *words, **more) -> process.Done:
         return self.client.ssh(f"{LOGIN}@web1@bastion", *words, **more)
+
+    def succeed(self, *words) -> None:
+        done = self.log_in(*words)
+        assert done.code == 0, f"{done}\n{self.said()}"
 
 
 def status_of(folder: pathlib.Path) -> dict[str, str]:
@@ -208,6 +217,30 @@ def test_the_control_socket_belongs_to_the_administrators(service):
     service.machine.run(*words).ok()
 
 
+def test_sessions_are_recorded_and_found(service):
+    service.succeed("echo needle-in-a-recording")
+    service.systemctl("enable", "--now", "bastiond-indexer").ok()
+
+    def found() -> list[dict]:
+        done = service.machine.run("bastionctl", "--json", "recordings", "search", "needle")
+        return json.loads(done.text) if done.code == 0 and done.text.strip() else []
+
+    wait_until(found, timeout=30, what="the recording in the index")
+    proved = service.machine.run("bastionctl", "recordings", "verify", "--all", "--allow-open", "--key", "/etc/bastiond/audit_key.pub").ok()
+    assert "proven" in proved.text, str(proved)
+    assert service.systemctl("show", "bastiond-indexer", "--property=NRestarts", "--value").text.strip() == "0"
+
+
+def test_the_audit_log_is_the_recorders_and_proves_itself(service):
+    log = service.machine.path("/var/log/bastiond/audit.log")
+    passwd = service.machine.path("/etc/passwd").read_text()
+    assert log.stat().st_uid == int(re.search(r"^bastiond-recorder:[^:]*:(\d+):", passwd, re.M)[1])
+    names = {json.loads(line)["event"] for line in log.read_text().splitlines()}
+    assert {"login", "decision", "target.connected", "session.end"} <= names, names
+    proved = service.machine.run("bastionctl", "audit", "verify", "--key", "/etc/bastiond/audit_key.pub")
+    assert proved.code == 0, str(proved)
+
+
 def test_a_changed_policy_is_loaded(service):
     changed = service.policy | {"rules": [service.policy["rules"][0] | {"allow": ["shell"]}]}
     service.write(changed)
@@ -217,7 +250,7 @@ def test_a_changed_policy_is_loaded(service):
     assert refused.code == 255 and "bastion:" in refused.error, str(refused)
     service.write()
     service.systemctl("reload", "bastiond").ok()
-    service.log_in("true").ok()
+    service.succeed("true")
 
 
 def test_a_broken_policy_fails_the_reload_and_the_old_one_decides(service):
@@ -229,7 +262,7 @@ def test_a_broken_policy_fails_the_reload_and_the_old_one_decides(service):
     assert re.search(r"^<3> .*policy\.yaml:\d+.*nobody", said, re.M), said
     assert service.state() == "active"
     assert "refused" in service.show("StatusText")["StatusText"]
-    service.log_in("true").ok()
+    service.succeed("true")
     service.write()
     service.systemctl("reload", "bastiond").ok()
     assert service.show("StatusText")["StatusText"].startswith("ready: ")
@@ -255,7 +288,7 @@ def test_a_killed_process_is_replaced(service):
         )
 
     wait_until(replaced, what="the replacement")
-    service.log_in("true").ok()
+    service.succeed("true")
     assert service.show("NRestarts")["NRestarts"] == "0"
 
 
@@ -271,7 +304,7 @@ def test_a_killed_supervisor_is_started_again(service):
     wait_until(again, what="the new start")
     assert not [folder for folders in before.values() for folder in folders if folder.exists()]
     assert service.show("NRestarts")["NRestarts"] == "1"
-    service.log_in("true").ok()
+    service.succeed("true")
 
 
 def test_journal_lines_have_priorities(service):

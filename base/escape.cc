@@ -67,8 +67,13 @@ bool harmless(char32_t c) {
 }  // namespace
 
 std::string escaped(std::string_view text, std::size_t bytes_max) {
-  std::string out;
+  // Nearly everything is plain ASCII, for which the octets alone say that they are harmless.
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '\\'; };
   std::size_t shown = 0;
+  while (shown < text.size() && shown < bytes_max && is_plain(text[shown])) {
+    ++shown;
+  }
+  std::string out(text.substr(0, shown));
   while (shown < text.size()) {
     char32_t point = 0;
     const std::size_t length = utf8_length(text.substr(shown), point);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -130,12 +131,11 @@ std::string format_line(std::string_view text, std::initializer_list<Field> fiel
       continue;
     }
     line += '"';
-    for (const char c : value) {
-      if (c == '"') {
-        line += "\\\"";
-      } else {
-        line += c;
-      }
+    for (std::string_view rest = value; !rest.empty();) {
+      const std::size_t run = std::min(rest.find('"'), rest.size());
+      line += rest.substr(0, run);
+      line += run < rest.size() ? "\\\"" : "";
+      rest.remove_prefix(std::min(run + 1, rest.size()));
     }
     line += '"';
   }

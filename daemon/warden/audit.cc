@@ -104,6 +104,7 @@ std::string_view mode_name(ipc::SessionMode mode) {
 
 audit::Event Warden::event_of(audit::Name name, const Session& session) const {
   audit::Event event(name);
+  event.values.reserve(12);  // most have fewer
   event.text(audit::Key::kSession, session.long_id);
   event.text(audit::Key::kUser, session.user != nullptr ? session.user->name : "");
   if (session.grant && audit::may_have(name, audit::Key::kTarget)) {
@@ -117,6 +118,9 @@ audit::Event Warden::event_of(audit::Name name, const Session& session) const {
 
 void Warden::audit_login(const Session& session, const ipc::KeyVerify& message,
                          const config::Admission& admission, std::string_view reason) {
+  if (!audit_.enabled()) {
+    return;
+  }
   using audit::Key;
   audit::Event event(audit::Name::kLogin);
   event.text(Key::kSession, session.long_id)
@@ -142,6 +146,9 @@ void Warden::audit_login(const Session& session, const ipc::KeyVerify& message,
 
 void Warden::audit_decision(const Session& session, std::string_view user_name,
                             std::string_view rule, std::string_view reason) {
+  if (!audit_.enabled()) {
+    return;
+  }
   using audit::Key;
   const auto name = config::parse_user_name(user_name);
   const bool allowed = session.mode != ipc::SessionMode::kRefused;
@@ -162,9 +169,12 @@ void Warden::audit_decision(const Session& session, std::string_view user_name,
 }
 
 void Warden::audit_session_start(Session& session) {
-  using audit::Key;
   session.began = io_.now();
   session.started = true;
+  if (!audit_.enabled()) {
+    return;
+  }
+  using audit::Key;
   audit::Event event = event_of(audit::Name::kSessionStart, session);
   event.text(Key::kRule, session.grant ? session.grant->rule : "")
       .text(Key::kPolicy, session.active->policy().id())
@@ -176,6 +186,9 @@ void Warden::audit_session_start(Session& session) {
 }
 
 void Warden::audit_end(const Session& session, std::string_view reason) {
+  if (!audit_.enabled()) {
+    return;
+  }
   using audit::Key;
   if (session.started) {
     audit::Event event = event_of(audit::Name::kSessionEnd, session);

@@ -111,16 +111,18 @@ void Warden::on_target_verify(const Caller& caller, Session& session,
   }
   session.target_session_id = hash;
   session.target_state = TargetState::kVerified;
-  const bool by_certificate =
-      target.entry->credential.kind == config::Credential::Kind::kCertificate;
-  audit::Event event = event_of(audit::Name::kTargetVerified, session);
-  event.text(audit::Key::kAddress, session.target_address)
-      .text(audit::Key::kHostKey, config::key_fingerprint(message.exchange.host_key_blob))
-      .text(audit::Key::kHostKeyAlgorithm, message.exchange.host_key_algorithm)
-      .text(audit::Key::kVerifiedBy,
-            vouched_by(target.entry->host_keys, message.exchange.host_key_blob, verdict))
-      .text(audit::Key::kCredential, by_certificate ? "certificate" : "key");
-  audit_.add(std::move(event));
+  if (audit_.enabled()) {
+    const bool by_certificate =
+        target.entry->credential.kind == config::Credential::Kind::kCertificate;
+    audit::Event event = event_of(audit::Name::kTargetVerified, session);
+    event.text(audit::Key::kAddress, session.target_address)
+        .text(audit::Key::kHostKey, config::key_fingerprint(message.exchange.host_key_blob))
+        .text(audit::Key::kHostKeyAlgorithm, message.exchange.host_key_algorithm)
+        .text(audit::Key::kVerifiedBy,
+              vouched_by(target.entry->host_keys, message.exchange.host_key_blob, verdict))
+        .text(audit::Key::kCredential, by_certificate ? "certificate" : "key");
+    audit_.add(std::move(event));
+  }
   io_.log(LogLevel::kInfo, "target verified",
           {{"session", session.long_id},
            {"target", target.name},

@@ -394,13 +394,14 @@ void WorkerSession::after_work() {
   time_exchanges();
   for (const proto::Leg which : proto::kLegs) {
     SessionLeg& each = leg(which);
-    if (each.stream == nullptr || each.stream->closing()) {
-      continue;
-    }
-    if (!each.flushing && !each.put_off && !each.stream->in().empty() && may_take(which)) {
+    if (each.live() && !each.put_off && !each.stream->in().empty() && may_take(which)) {
       advance(which);  // it had to wait, and need not any more
     }
-    if (each.stream->closing()) {
+  }
+  // What either leg has become by now is to leave: writes are armed when both have been taken.
+  for (const proto::Leg which : proto::kLegs) {
+    SessionLeg& each = leg(which);
+    if (each.stream == nullptr || each.stream->closing()) {
       continue;
     }
     if (each.transport != nullptr) {

@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -203,6 +204,50 @@ def test_typed_input_is_kept_as_far_as_it_is_echoed(lab, make_bastion, tmp_path)
     assert not any(byte in typed[8:] for byte in b"hunter2"), typed
     assert recording.kinds().count("input-hidden") == 1
     assert bytes.fromhex(next(e["bytes"] for e in recording.entries if e["kind"] == "input-hidden")) == b"\x07"
+
+
+def received_unread(port: int) -> int:
+    """Bytes that a target at this port has sent and the worker has not taken: the largest of its connections."""
+    lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return max(int(line[4].split(":")[1], 16) for line in lines if int(line[2].split(":")[1], 16) == port)
+
+
+def test_what_waited_for_the_recorder_leaves_without_a_further_event(alice, bastion, lab, tmp_path):
+    """Credit ends amid the last bytes, which lie at the worker when the recorder grants more."""
+    first, last = 60_000, 50_000  # of 128 KiB credit; a packet needs up to 43 KB of it left
+    go = tmp_path / "go"
+    command = (
+        f"head -c {first} /dev/zero; while ! [ -e {go} ]; do sleep 0.02; done; head -c {last} /dev/zero; exec sleep 60"
+    )
+    words = list(map(str, alice.ssh_command(DESTINATION, command)))
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=alice.env) as client:
+
+        def receive(size: int) -> None:
+            received = 0
+            while received < size:
+                ready, _, _ = select.select([client.stdout], [], [], 20)
+                assert ready, f"{received} of {size} bytes"
+                received += len(os.read(client.stdout.fileno(), size - received))
+
+        try:
+            receive(first)
+            workers, recorder = role_pids(bastion, "worker"), role_pids(bastion, "recorder")[0]
+            for pid in [*workers, recorder]:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                go.touch()
+                process.wait_until(
+                    lambda: received_unread(lab.targets["web1"].port) >= last, timeout=20, what="the last bytes"
+                )
+            finally:
+                for pid in workers:
+                    os.kill(pid, signal.SIGCONT)
+            receive(1)
+            os.kill(recorder, signal.SIGCONT)
+            receive(last - 1)
+        finally:
+            os.kill(recorder, signal.SIGCONT)
+            client.kill()
 
 
 # ---- what dies

@@ -1,8 +1,10 @@
 #include "daemon/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +14,9 @@
 
 namespace bastion::daemon {
 namespace {
+
+/// A fifth of a millisecond: as long as it takes to relay half a slab of bulk data.
+constexpr std::uint64_t kSliceNs = 200'000;
 
 bool is_channel(int fd) {
   int type = 0;
@@ -29,6 +34,33 @@ RingProfile ring_profile(ipc::Role role) {
     case ipc::Role::kSupervisor: return RingProfile::kSupervisor;
   }
   return RingProfile::kGate;
+}
+
+/// SchedulingAttributes is the kernel's struct sched_attr as it is since Linux 3.14.
+struct SchedulingAttributes {
+  std::uint32_t size = sizeof(SchedulingAttributes);
+  std::uint32_t policy = 0;
+  std::uint64_t flags = 0;
+  std::int32_t nice = 0;
+  std::uint32_t priority = 0;
+  std::uint64_t runtime_ns = 0;  // of SCHED_OTHER since Linux 6.12: its slice; before, without use
+  std::uint64_t deadline_ns = 0;
+  std::uint64_t period_ns = 0;
+};
+static_assert(sizeof(SchedulingAttributes) == 48);
+
+/// ask_for_short_slices: the scheduler lets us run sooner and for less long at a time, and as much
+/// in all. On two busy processors a keystroke beside bulk data waits a quarter less for it. No
+/// privilege is needed, and nothing depends on it.
+void ask_for_short_slices() {
+  SchedulingAttributes attributes;
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) == 0 &&
+      attributes.policy == SCHED_OTHER) {
+    attributes.size = sizeof attributes;
+    attributes.flags = 0;
+    attributes.runtime_ns = kSliceNs;
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+  }
 }
 
 }  // namespace
@@ -62,6 +94,9 @@ Status start_role(ipc::Role role) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   }
   prctl(PR_SET_NAME, role_name(role).data(), 0, 0, 0);
+  if (role == ipc::Role::kGate || role == ipc::Role::kWorker || role == ipc::Role::kWarden) {
+    ask_for_short_slices();
+  }
   for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM}) {
     std::signal(signal, SIG_IGN);
   }

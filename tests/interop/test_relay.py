@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import shlex
 import signal
+import sys
 import time
 
 import pytest
@@ -148,3 +150,22 @@ def test_bulk_data_is_put_off_while_somebody_types(lab, bastion, tmp_path):
                     await process_.stdin.drain()
 
     asyncio.run(asyncio.wait_for(conversation(relay(bastion)), 60))
+
+
+def slice_ns(pid: int) -> int:
+    """A process's slice, or 0 where the kernel knows of none (before Linux 6.12)."""
+    attributes = ctypes.create_string_buffer(48)
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = {"x86_64": 315, "aarch64": 275}[os.uname().machine]
+    assert libc.syscall(number, pid, attributes, len(attributes), 0) == 0, os.strerror(ctypes.get_errno())
+    return int.from_bytes(attributes[24:32], sys.byteorder)
+
+
+def test_who_relays_and_logs_in_asks_for_short_slices(bastion):
+    """The scheduler runs them sooner where others are busy; processes that nobody waits for are as all are."""
+    usual = slice_ns(0)
+    roles = json.loads(bastion.control("status", "--json").ok().text)["processes"]
+    found = {each["role"]: slice_ns(each["pid"]) for each in roles}
+    short = {role for role, ns in found.items() if ns != usual}
+    assert short == ({"gate", "worker", "warden"} if usual else set()), (usual, found)
+    assert all(found[role] == 200_000 for role in short), found

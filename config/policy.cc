@@ -111,6 +111,12 @@ void Policy::list_targets() {
       }
     }
   }
+  for (std::size_t i = 0; i < listed_.size(); ++i) {
+    if (is_target_name(listed_[i].name)) {  // a pattern is no name to type
+      typeable_.push_back(listed_[i].name);
+      typeable_at_.push_back(i);
+    }
+  }
 }
 
 const User* Policy::find_user(std::string_view name) const {

@@ -48,6 +48,9 @@ struct Request {
   IpAddress peer;
   WallTime now = 0;
   std::string_view bastion;  // our name in hints: "ssh deploy@web1@BASTION"
+  /// brief: a target that is not within reach is refused without hints, for which all targets are
+  /// walked through.
+  bool brief = false;
 };
 
 /// ResolvedTarget is a target with its pattern filled in: what to dial and what to expect there.
@@ -263,6 +266,8 @@ class Policy {
   std::vector<const Rule*> deny_rules_;
   std::vector<const Rule*> allow_rules_;
   std::vector<Listed> listed_;
+  std::vector<std::string> typeable_;     // names of those that are not patterns
+  std::vector<std::size_t> typeable_at_;  // where they are in listed_
   std::string hash_;
   std::string id_;
 };

@@ -291,18 +291,10 @@ bool Policy::is_within_reach(const Request& request, const Listed& listed) const
 /// hints gives names of targets within reach that look like what was typed. Names are compared
 /// before anything is decided, since only a few are alike.
 std::vector<std::string> Policy::hints(const Request& request) const {
-  std::vector<std::string> typeable;
-  for (const Listed& listed : listed_) {
-    if (is_target_name(listed.name)) {  // a pattern is no name to type
-      typeable.push_back(listed.name);
-    }
-  }
   std::vector<std::string> out;
-  for (std::string& name : nearest(request.target, typeable, kNearNamesMax)) {
-    const auto listed = std::find_if(listed_.begin(), listed_.end(),
-                                     [&](const Listed& entry) { return entry.name == name; });
-    if (out.size() < kHintsMax && is_within_reach(request, *listed)) {
-      out.push_back(std::move(name));
+  for (const std::size_t i : nearest(request.target, typeable_, kNearNamesMax)) {
+    if (out.size() < kHintsMax && is_within_reach(request, listed_[typeable_at_[i]])) {
+      out.push_back(typeable_[i]);
     }
   }
   return out;
@@ -310,6 +302,9 @@ std::vector<std::string> Policy::hints(const Request& request) const {
 
 Refusal Policy::no_target(const Request& request) const {
   std::string text = "no target " + host_text(request.target) + " that you may reach";
+  if (request.brief) {
+    return refusal(RefusalReason::kNoTarget, std::move(text));
+  }
   if (std::none_of(listed_.begin(), listed_.end(),
                    [&](const Listed& listed) { return is_within_reach(request, listed); })) {
     return refusal(RefusalReason::kNoTarget, std::move(text));

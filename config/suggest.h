@@ -7,12 +7,12 @@
 
 namespace bastion::config {
 
-/// edit_distance is Levenshtein's, with a swap of neighbours counting as one.
-std::size_t edit_distance(std::string_view a, std::string_view b);
-
-/// nearest gives at most `num_max` of the candidates that look like a misspelt `word`, best first:
-/// at most a third of its letters differ, rounded up. Words over 64 bytes are like nothing.
-std::vector<std::string> nearest(std::string_view word, std::span<const std::string> candidates,
+/// nearest gives the indexes of at most `num_max` of the candidates that look like a misspelt
+/// `word`, best first, in their order where they are alike, each spelling once: at most a third of
+/// its letters differ, rounded up. A swap of neighbours counts as one, and case as nothing. Words
+/// over 64 bytes are like nothing. A candidate costs some ten instructions a byte and no memory, so
+/// that asking about thousands of names is cheap for whoever can make us ask.
+std::vector<std::size_t> nearest(std::string_view word, std::span<const std::string> candidates,
                                  std::size_t num_max = 1);
 
 /// did_you_mean: ` (did you mean "credential"?)`, or nothing.

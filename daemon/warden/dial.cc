@@ -73,10 +73,9 @@ void Warden::start_dial(Dial dial) {
     free_dials_.push_back(static_cast<DialIndex>(dials_.size()));
     dials_.emplace_back();
   }
-  const Session& session = *sessions_.find(dial.session);
+  Session& session = *sessions_.find(dial.session);
   dial.limit_ms = session.active->service().limits.connect_ms;
   dial.deadline = after(io_.now(), dial.limit_ms * kNsPerMs);
-  dial.attempt_deadline = dial.deadline;
   if (free_dials_.empty()) {
     dial.last_error = EAGAIN;
     return tell_dial_failed(dial);
@@ -85,6 +84,8 @@ void Warden::start_dial(Dial dial) {
   const DialIndex index = free_dials_.back();
   free_dials_.pop_back();
   dial.generation = dials_[index].generation + 1;
+  dial.timer = dial_timers_.set(dial.deadline, {.index = index});
+  session.dials.push_back(index);
   if (dial.target.ip) {
     dial.addresses = {*dial.target.ip};
     dials_[index] = std::move(dial);
@@ -149,7 +150,7 @@ void Warden::next_address(DialIndex index) {
   }
   const MonoTime now = io_.now();
   const auto left = static_cast<std::int64_t>(dial.addresses.size() - dial.next);
-  dial.attempt_deadline = after(now, (dial.deadline.ns - now.ns) / left);
+  dial_timers_.move(dial.timer, after(now, (dial.deadline.ns - now.ns) / left));
   dial.state = Dial::State::kConnecting;
   ++dial.generation;
   const IpAddress address = dial.addresses[dial.next++];
@@ -243,18 +244,10 @@ void Warden::count_dial(const Dial& dial, bool begins) {
   }
 }
 
-std::size_t Warden::dials_of(ipc::SessionId id) const {
-  return static_cast<std::size_t>(std::ranges::count_if(dials_, [id](const Dial& dial) {
-    return dial.state != Dial::State::kFree && dial.session == id;
-  }));
-}
-
-void Warden::cancel_dials(ipc::SessionId id) {
-  for (DialIndex index = 0; index < dials_.size(); ++index) {
-    Dial& dial = dials_[index];
-    if (dial.state == Dial::State::kFree || dial.session != id) {
-      continue;
-    }
+void Warden::cancel_dials(const Session& session) {
+  const std::vector<DialIndex> indexes = session.dials;  // each leaves it
+  for (const DialIndex index : indexes) {
+    const Dial& dial = dials_[index];
     if (dial.state == Dial::State::kConnecting) {
       io_.cancel_connect(token_of(index, dial.generation));
     }
@@ -264,6 +257,10 @@ void Warden::cancel_dials(ipc::SessionId id) {
 
 void Warden::remove_dial(DialIndex index) {
   count_dial(dials_[index], false);
+  dial_timers_.cancel(dials_[index].timer);
+  if (Session* session = sessions_.find(dials_[index].session); session != nullptr) {
+    std::erase(session->dials, index);
+  }
   const std::uint32_t generation = dials_[index].generation;
   dials_[index] = Dial();
   dials_[index].generation = generation + 1;
@@ -275,22 +272,15 @@ MonoTime Warden::next_deadline() const {
   if (shutting_down_ && !audit_is_done()) {
     earliest = std::min(earliest, after(shut_down_at_, AuditTrail::kSilenceNs));
   }
-  for (const Dial& dial : dials_) {
-    if (dial.state != Dial::State::kFree) {
-      earliest = std::min({earliest, dial.deadline, dial.attempt_deadline});
-    }
-  }
-  return earliest;
+  return std::min(earliest, dial_timers_.next_deadline());
 }
 
 void Warden::on_time() {
   watch_audit();
   const MonoTime now = io_.now();
-  for (DialIndex index = 0; index < dials_.size(); ++index) {
+  while (const auto expired = dial_timers_.pop_expired(now)) {
+    const DialIndex index = expired->index;
     Dial& dial = dials_[index];
-    if (dial.state == Dial::State::kFree || now < std::min(dial.deadline, dial.attempt_deadline)) {
-      continue;
-    }
     dial.last_error = ETIMEDOUT;
     if (dial.state == Dial::State::kResolving) {
       dial.resolve_error = "the name service did not answer in time";
@@ -298,6 +288,7 @@ void Warden::on_time() {
       io_.cancel_connect(token_of(index, dial.generation));
     }
     if (now < dial.deadline && dial.state == Dial::State::kConnecting) {
+      dial.timer = dial_timers_.set(dial.deadline, {.index = index});
       next_address(index);
     } else {
       dial_failed(index);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "config/policy.h"
+#include "daemon/timers.h"
 #include "daemon/warden/io.h"
 
 namespace bastion::daemon {
@@ -32,7 +33,7 @@ struct Dial {
   std::vector<IpAddress> addresses;
   std::size_t next = 0;
   MonoTime deadline;          // of all attempts
-  MonoTime attempt_deadline;  // of the current one
+  Timers::Handle timer;       // of the current one, within them
   std::int64_t limit_ms = 0;  // what `deadline` was made from, for the message
   int last_error = 0;         // errno of the last attempt; ETIMEDOUT for ours
   std::string resolve_error;

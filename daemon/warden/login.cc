@@ -198,13 +198,25 @@ std::string Warden::with_id(std::string text, const Session& session) const {
   return text + "   (" + session.short_id() + ")";
 }
 
-config::Request Warden::request_of(const Session& session) const {
+bool Warden::Budget::any(MonoTime now) {
+  const std::int64_t back = std::min(kMax - left, (now.ns - counted_at.ns) / kNsPerWalk);
+  left += back;
+  counted_at = left == kMax ? now : after(counted_at, back * kNsPerWalk);
+  return left > 0;
+}
+
+Warden::Budget& Warden::walks_of(const Session& session) {
+  return walks_.try_emplace(session.user->name, Budget{.counted_at = io_.now()}).first->second;
+}
+
+config::Request Warden::request_of(const Session& session) {
   config::Request request;
   request.user = session.user;
   request.restrictions = &session.restrictions;
   request.peer = session.peer;
   request.now = io_.wall_now();
   request.bastion = session.active->bastion_name;
+  request.brief = !walks_of(session).any(io_.now());
   return request;
 }
 
@@ -242,6 +254,9 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
   request.port = name->port;
   auto grant = session.active->policy().grant(request);
   if (!grant) {
+    if (grant.error().reason == config::RefusalReason::kNoTarget && !request.brief) {
+      walks_of(session).take();
+    }
     return refused(grant.error().text, "policy", grant.error().rule);
   }
   SecretBytes permissions;
@@ -288,7 +303,7 @@ void Warden::on_hand_over(const Caller& caller, Session& session, ipc::HandOver 
   --peers_[caller.peer].num_sessions;
   Peer& taker = peers_[{ipc::Role::kWorker, worker}];
   ++taker.num_sessions;
-  taker.num_dials += dials_of(caller.session_id);
+  taker.num_dials += session.dials.size();
   session.worker = worker;
   session.state = SessionState::kAdopted;
   ipc::Adopt adopt;

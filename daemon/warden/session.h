@@ -64,6 +64,8 @@ struct Session {
   std::uint32_t events = 0;
   std::uint32_t audit_notes = 0;
 
+  std::vector<std::uint32_t> dials;  // under way: rows of the warden's table
+
   // From the decision on.
   std::string long_id;                 // 26 letters and digits, unique for ever
   std::size_t short_len = 4;           // so many of them are unique among the live ones

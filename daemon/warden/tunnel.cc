@@ -22,7 +22,7 @@ void Warden::on_open_tunnel(const Caller& caller, Session& session,
   }
   ++session.tunnels;
   // An honest worker keeps to the limit on channels; each dial holds a descriptor of ours.
-  if (dials_of(caller.session_id) >= session.active->service().limits.channels_per_session) {
+  if (session.dials.size() >= session.active->service().limits.channels_per_session) {
     return refuse(caller, "too many tunnels of this session are being opened");
   }
   if (!has_room(caller.peer)) {
@@ -44,6 +44,9 @@ void Warden::on_open_tunnel(const Caller& caller, Session& session,
              {"rule", rule}});
   };
   if (!jump) {
+    if (jump.error().reason == config::RefusalReason::kNoTarget && !request.brief) {
+      walks_of(session).take();
+    }
     log("tunnel refused", jump.error().rule);
     audit::Event event = event_of(audit::Name::kTunnelRefused, session);
     event.number(audit::Key::kChannel, message.channel)
@@ -76,6 +79,11 @@ void Warden::on_ask_listing(const Caller& caller, Session& session) {
   if (session.mode != ipc::SessionMode::kMenu) {
     return violated(caller.peer, "it asked for a listing in a session that has none");
   }
+  if (!walks_of(session).any(io_.now())) {
+    return reply(caller,
+                 ipc::Listing{"You asked for this very often. Try again in a few seconds.\n"});
+  }
+  walks_of(session).take();
   const auto& policy = session.active->policy();
   reply(caller, ipc::Listing{listing_text(policy.reachable(request_of(session)), session.user->name,
                                           session.active->bastion_name)});

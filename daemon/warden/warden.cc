@@ -53,6 +53,9 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files, cons
 
   const bool first = active_ == nullptr;
   active_ = std::move(active);
+  std::erase_if(walks_, [&](const auto& entry) {
+    return active_->policy().find_user(entry.first) == nullptr;
+  });
   if (first) {
     audit_.set_enabled(!active_->service().audit.file.empty());
     audit::Event started(audit::Name::kServiceStart);
@@ -254,7 +257,7 @@ void Warden::refuse(const Caller& caller, std::string text, bool fatal) {
 }
 
 void Warden::end_row(ipc::SessionId id, Session& session, std::string_view reason) {
-  cancel_dials(id);
+  cancel_dials(session);
   audit_end(session, reason);
   if (session.recorded) {
     close_recording(session, reason);

@@ -88,6 +88,17 @@ class Warden {
     std::uint64_t blocks = 0;  // as its head was signed
     std::string head{};
   };
+  /// Budget is how many walks through all targets, for hints or a listing, a user may still cause:
+  /// with thousands of targets each takes milliseconds, and there is one warden for everybody.
+  struct Budget {
+    static constexpr std::int64_t kMax = 64;
+    static constexpr std::int64_t kNsPerWalk = kNsPerSecond;  // one comes back so often
+    std::int64_t left = kMax;
+    MonoTime counted_at;
+
+    bool any(MonoTime now);
+    void take() { --left; }
+  };
   struct Caller {  // of one message
     PeerId peer;
     ipc::Header header;
@@ -138,9 +149,8 @@ class Warden {
   void dial_done(DialIndex index, UniqueFd socket);
   void dial_failed(DialIndex index);
   void tell_dial_failed(const Dial& dial);
-  std::size_t dials_of(ipc::SessionId id) const;
   void count_dial(const Dial& dial, bool begins);
-  void cancel_dials(ipc::SessionId id);
+  void cancel_dials(const Session& session);
   void on_resolved(const Caller& caller, const ipc::Resolved& message);
   Dial* find_dial(std::uint64_t token);
   void remove_dial(DialIndex index);
@@ -194,7 +204,8 @@ class Warden {
   void on_session_stats(Session& session, ipc::SessionStats message);
   void on_session_ended(const Caller& caller, Session& session, const ipc::SessionEnded& message);
 
-  config::Request request_of(const Session& session) const;
+  config::Request request_of(const Session& session);
+  Budget& walks_of(const Session& session);
   std::uint32_t least_loaded_worker() const;
   std::size_t descriptor_share() const;
   bool has_room(PeerId worker) const;
@@ -205,9 +216,11 @@ class Warden {
   std::map<PeerId, Peer> peers_;
   SessionTable sessions_;
   std::unordered_map<std::string, std::size_t> sessions_of_user_;
-  std::set<std::string> live_ids_;  // long ids of sessions that have one
+  std::unordered_map<std::string, Budget> walks_;  // by user
+  std::set<std::string> live_ids_;                 // long ids of sessions that have one
   std::vector<Dial> dials_;
   std::vector<DialIndex> free_dials_;
+  Timers dial_timers_;
   static constexpr PeerId kRecorder{ipc::Role::kRecorder, 0};
   std::unordered_map<std::string, ipc::SessionId> recorded_;     // by long id
   std::map<std::string, Closing> closing_;                       // …

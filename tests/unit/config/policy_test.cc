@@ -122,6 +122,17 @@ TEST_F(CompanyPolicy, HintsNameOnlyWhatIsWithinReach) {
   EXPECT_EQ(refusal(ask("alice", "deploy", "legasy1")).find("legacy1"), std::string::npos);
 }
 
+TEST_F(CompanyPolicy, ABriefRefusalLooksForNoHints) {
+  auto request = ask("alice", "deploy", "wbe1");
+  request.brief = true;
+  EXPECT_EQ(refusal(request), "no target \"wbe1\" that you may reach");
+  EXPECT_EQ(policy->jump(request).error().text, "no target \"wbe1\" that you may reach");
+  // What else is told takes no walk through all targets.
+  request.target = "web1";
+  request.login = "root";
+  EXPECT_NE(refusal(request).find("; as deploy you may"), std::string::npos);
+}
+
 TEST_F(CompanyPolicy, PatternsAreNoHints) {
   EXPECT_EQ(refusal(ask("bob", "root", "db-*")).find("Did you mean db-*"), std::string::npos);
   EXPECT_EQ(refusal(ask("bob", "root", "dbx")),

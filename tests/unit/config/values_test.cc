@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "config/suggest.h"
+#include "tests/support/test_random.h"
 
 namespace bastion::config {
 namespace {
@@ -80,12 +83,91 @@ TEST(Suggest, FindsTheMisspeltWord) {
   EXPECT_EQ(did_you_mean("", keys), "");
 }
 
+/// edit_distance is Levenshtein's with swaps of neighbours, by its whole table.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> rows(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        rows[i][j] = i + j;
+        continue;
+      }
+      rows[i][j] = std::min({rows[i - 1][j] + 1, rows[i][j - 1] + 1,
+                             rows[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return rows[a.size()][b.size()];
+}
+
+/// nearest_by_table is what nearest() promises, slowly.
+std::vector<std::size_t> nearest_by_table(std::string_view word,
+                                          std::span<const std::string> candidates,
+                                          std::size_t num_max) {
+  std::vector<std::pair<std::size_t, std::size_t>> near;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::size_t distance = edit_distance(folded(word), folded(candidates[i]));
+    if (distance <= std::max<std::size_t>(1, (word.size() + 2) / 3) &&
+        distance < std::max(word.size(), candidates[i].size()) &&
+        std::find(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(i),
+                  candidates[i]) == candidates.begin() + static_cast<std::ptrdiff_t>(i)) {
+      near.emplace_back(distance, i);
+    }
+  }
+  std::sort(near.begin(), near.end());
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < std::min(near.size(), num_max); ++i) {
+    out.push_back(near[i].second);
+  }
+  return out;
+}
+
 TEST(Suggest, DistanceCountsEditsAndSwaps) {
-  EXPECT_EQ(edit_distance("", ""), 0U);
-  EXPECT_EQ(edit_distance("abc", ""), 3U);
-  EXPECT_EQ(edit_distance("abc", "abd"), 1U);
-  EXPECT_EQ(edit_distance("abc", "acb"), 1U);
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
+  const std::vector<std::string> words = {"sitten", "ktiten", "sitting", "KITTEN", "mittens"};
+  EXPECT_EQ(nearest("kitten", words, 10), (std::vector<std::size_t>{3, 0, 1, 4}));
+  EXPECT_EQ(nearest("kitten", words, 2), (std::vector<std::size_t>{3, 0}));
+  EXPECT_TRUE(nearest("kitten", words, 0).empty());
+}
+
+TEST(Suggest, TheNearestAreThoseOfTheWholeTable) {
+  test::TestRandom random(5);
+  const auto pick = [&](std::size_t n) { return random.below(n); };
+  std::size_t found = 0;
+  for (int round = 0; round < 3000; ++round) {
+    const std::size_t letters = 1 + pick(4);  // few, so that many are alike
+    const auto word_of = [&](std::size_t size) {
+      std::string word;
+      while (word.size() < size) {
+        word += static_cast<char>((pick(4) == 0 ? 'A' : 'a') + pick(letters));
+      }
+      return word;
+    };
+    const std::string word = word_of(pick(round % 10 == 0 ? 67 : 12));
+    std::vector<std::string> candidates;
+    for (int i = 0; i < 12; ++i) {
+      candidates.push_back(pick(2) == 0 ? word_of(pick(90)) : word);
+      for (std::size_t edits = pick(5); edits > 0 && !candidates.back().empty(); --edits) {
+        std::string& text = candidates.back();
+        const std::size_t at = pick(text.size());
+        switch (pick(4)) {
+          case 0: text.erase(at, 1); break;
+          case 1: text.insert(at, 1, static_cast<char>('a' + pick(letters))); break;
+          case 2: text[at] = static_cast<char>('a' + pick(letters)); break;
+          default: std::swap(text[at], text[pick(text.size())]);
+        }
+      }
+    }
+    const std::size_t num_max = pick(6);
+    const auto expected =
+        word.size() > 64 ? std::vector<std::size_t>() : nearest_by_table(word, candidates, num_max);
+    ASSERT_EQ(nearest(word, candidates, num_max), expected)
+        << word << " among " << join(candidates, ", ", "'") << ", at most " << num_max;
+    found += expected.size();
+  }
+  EXPECT_GT(found, 3000U);
 }
 
 TEST(Suggest, QuotedTextIsSafeForATerminal) {

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/wire.h"
+#include "daemon/ring/ring.h"
 #include "tests/support/warden_world.h"
 
 namespace bastion::daemon {
@@ -337,6 +338,98 @@ TEST(WardenTunnel, OpensWhatIsGrantedAndNamesWhatIsNot) {
   ASSERT_TRUE(refused);
   EXPECT_TRUE(refused->unreachable);
   EXPECT_THAT(refused->text, StartsWith("lab1 (10.0.9.1:22) refused the connection."));
+}
+
+/// many_targets is the usual policy with so many more targets of nobody's.
+std::string many_targets(int num) {
+  std::string targets;
+  for (int i = 0; i < num; ++i) {
+    targets += "  node-" + std::to_string(i) + ": {address: 10.0.2.1, host_keys: [\"" +
+               Keys::get().web1_host.public_key().line() + "\"]}\n";
+  }
+  std::string policy = World::default_policy();
+  return policy.insert(policy.find("rules:"), targets);
+}
+
+TEST(WardenTunnel, HintsAndListingsAreGivenToAUserAsOftenAsAPersonAsks) {
+  World world(many_targets(100));
+  const Connection connection = world.adopted("alice");
+  const Connection second = world.adopted("alice");
+  const auto hinted = [&](const Connection& by) {
+    const std::string text =
+        world.refusal(world.say(kWorker0, by.session, ipc::OpenTunnel{1, "lbb1", 22}));
+    EXPECT_THAT(text, StartsWith("no target \"lbb1\" that you may reach"));
+    return text.find("Did you mean lab1 or web1?") != text.npos;
+  };
+  const auto listed = [&](const Connection& by) {
+    return world.answer<ipc::Listing>(world.say(kWorker0, by.session, ipc::AskListing{}))
+               ->text.find("lab1") != std::string::npos;
+  };
+  for (int i = 0; i < 32; ++i) {
+    EXPECT_TRUE(hinted(connection)) << i;
+    EXPECT_TRUE(listed(second)) << i;
+  }
+  // All sessions of a user share what is left, and a new one brings nothing.
+  const Connection third = world.adopted("alice");
+  for (const Connection* by : {&connection, &second, &third}) {
+    EXPECT_FALSE(hinted(*by));
+    EXPECT_FALSE(listed(*by));
+  }
+  EXPECT_TRUE(world.log_in(world.connect(), "deploy@wbe1"));
+  EXPECT_TRUE(world.io.logged("session refused"));
+  // Others have their own.
+  const Connection other = world.adopted("bob", Keys::get().bob);
+  EXPECT_TRUE(world.answer<ipc::Listing>(world.say(kWorker0, other.session, ipc::AskListing{})));
+  EXPECT_THAT(world.last<ipc::Listing>(kWorker0)->text, HasSubstr("You are bob"));
+  // What is granted is not slowed, and one walk comes back each second.
+  world.say(kWorker0, connection.session, ipc::OpenTunnel{3, "lab1", 22});
+  EXPECT_EQ(world.io.connects.size(), 1U);
+  world.pass_time(999);
+  EXPECT_FALSE(hinted(connection));
+  world.pass_time(1001);
+  EXPECT_TRUE(hinted(connection));
+  EXPECT_TRUE(listed(connection));
+  EXPECT_FALSE(listed(connection));
+  world.pass_time(1'000'000'000);
+  for (int i = 0; i < 64; ++i) {
+    EXPECT_TRUE(hinted(connection)) << i;
+  }
+  EXPECT_FALSE(hinted(connection)) << "no more than the first time, however long nobody asked";
+  EXPECT_TRUE(world.io.ended.empty());
+}
+
+TEST(WardenTunnel, EachDialIsGivenUpAtItsOwnDeadline) {
+  World world;
+  std::vector<Connection> connections;
+  std::vector<std::uint32_t> requests;
+  const MonoTime begin = world.io.mono;
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    connections.push_back(world.adopted("alice"));
+    requests.push_back(
+        world.say(kWorker0, connections.back().session, ipc::OpenTunnel{i, "lab1", 22}));
+    world.pass_time(10);
+  }
+  const MonoTime first = world.warden.next_deadline();
+  EXPECT_GT(first, begin);
+  // The user of every other one leaves; nothing is told to a session that is gone.
+  for (std::size_t i = 0; i < connections.size(); i += 2) {
+    world.say(kWorker0, connections[i].session, ipc::SessionEnded{"logout", 0, 0});
+  }
+  EXPECT_EQ(world.io.cancelled.size(), 25U);
+  EXPECT_EQ(world.warden.next_deadline(), after(first, 10 * kNsPerMs)) << "the first one is gone";
+  for (std::size_t i = 1; i < connections.size(); i += 2) {
+    const MonoTime due = world.warden.next_deadline();
+    EXPECT_EQ(due, after(first, static_cast<std::int64_t>(i) * 10 * kNsPerMs));
+    world.pass_time((due.ns - world.io.mono.ns) / kNsPerMs);
+    const auto refused = world.answer<ipc::Refused>(requests[i]);
+    ASSERT_TRUE(refused) << i;
+    EXPECT_THAT(refused->text, HasSubstr("did not answer within"));
+    if (i + 2 < connections.size()) {
+      EXPECT_FALSE(world.answer<ipc::Refused>(requests[i + 2]));
+    }
+  }
+  EXPECT_EQ(world.warden.next_deadline(), kNever);
+  EXPECT_EQ(world.warden.num_sessions(), 25U);
 }
 
 TEST(WardenTunnel, NoMoreAreBeingOpenedThanASessionHasChannels) {

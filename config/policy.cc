@@ -181,8 +181,7 @@ std::optional<ResolvedTarget> Policy::resolve(const Target& target, std::string_
   if (const std::size_t at = resolved.address.find(kNamePlace); at != std::string::npos) {
     resolved.address.replace(at, kNamePlace.size(), folded_name);
     // What a user types must not become an address in any spelling, only a name in the DNS.
-    if (looks_numeric(resolved.address) || resolved.address == "localhost" ||
-        resolved.address.size() > kDnsNameBytesMax) {
+    if (looks_numeric(resolved.address) || resolved.address.size() > kDnsNameBytesMax) {
       return std::nullopt;
     }
   }

@@ -60,6 +60,11 @@ std::string read_address(FileContext& file, Fields& fields, const Target& target
   } else if (address == kNamePlace && target.name.find_first_not_of("*?") == target.name.npos) {
     file.error(*node, label + ": the pattern " + in_quotes(target.name) +
                           " with this address would reach every host that anybody names");
+  } else if (example.find('.') == example.npos && target.name.find('.') == target.name.npos) {
+    file.error(*node, label +
+                          ": what a user names is looked up as it stands, and a name of one "
+                          "word is none in the DNS: write the domain, such as " +
+                          in_quotes(address + ".example.com"));
   }
   return address;
 }

@@ -875,7 +875,11 @@ struct AuditState {
 struct Resolve {
   static constexpr Type kType = Type::kResolve;
   std::string name;
-  void fields(auto& f) { f(name); }
+  bool whole = false;  // a user chose a part of it: it is not completed by domains to search
+  void fields(auto& f) {
+    f(name);
+    f(whole);
+  }
 };
 struct Resolved {
   static constexpr Type kType = Type::kResolved;

@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,12 +32,20 @@ bool is_host_name(std::string_view name) {
          std::ranges::all_of(name, allowed);
 }
 
-ipc::Resolved look_up(const std::string& name) {
+ipc::Resolved look_up(const ipc::Resolve& question) {
+  // The options are the thread's own. res_init reads resolv.conf again where it has changed, which
+  // the library itself does not do once an option was set by hand.
+  if (res_init() != 0) {
+    return failed("resolv.conf cannot be read");
+  }
+  if (question.whole) {
+    _res.options &= ~static_cast<decltype(_res.options)>(RES_DEFNAMES | RES_DNSRCH);
+  }
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
-  if (const int error = getaddrinfo(name.c_str(), nullptr, &hints, &list); error != 0) {
+  if (const int error = getaddrinfo(question.name.c_str(), nullptr, &hints, &list); error != 0) {
     return failed(gai_strerror(error));
   }
   ipc::Resolved resolved;
@@ -91,27 +100,27 @@ void Lookups::work() {
     const Work item = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    ipc::Resolved resolved = function_(item.name);
+    ipc::Resolved resolved = function_(item.question);
     lock.lock();
     finished_.push_back({item.number, std::move(resolved)});
     eventfd_write(wake_.get(), 1);
   }
 }
 
-void Lookups::ask(std::uint32_t request, std::string name, MonoTime now) {
-  const bool valid = is_host_name(name);
+void Lookups::ask(std::uint32_t request, ipc::Resolve question, MonoTime now) {
+  const bool valid = is_host_name(question.name);
   if (!valid || pending_.size() >= kWaitingMax) {
     Answer answer{request, failed(valid ? "too many lookups at once" : "not a host name")};
-    answer.resolved.name = std::move(name);
+    answer.resolved.name = std::move(question.name);
     refused_.push_back(std::move(answer));
     eventfd_write(wake_.get(), 1);
     return;
   }
   const std::uint64_t number = next_number_++;
-  pending_.push_back({number, request, name, after(now, kDeadlineMs * kNsPerMs)});
+  pending_.push_back({number, request, question.name, after(now, kDeadlineMs * kNsPerMs)});
   {
     const std::scoped_lock lock(mutex_);
-    waiting_.push_back({number, std::move(name)});
+    waiting_.push_back({number, std::move(question)});
   }
   ready_.notify_one();
 }

@@ -29,7 +29,7 @@ class Lookups {
     ipc::Resolved resolved;
   };
   /// Function looks a name up and blocks: getaddrinfo, or a test's own.
-  using Function = std::function<ipc::Resolved(const std::string& name)>;
+  using Function = std::function<ipc::Resolved(const ipc::Resolve&)>;
 
   Lookups(std::size_t num_threads, Function function);
   ~Lookups();
@@ -37,7 +37,7 @@ class Lookups {
   Lookups& operator=(const Lookups&) = delete;
 
   /// ask queues a lookup. A name that is no host name, or one too many, is answered with an error.
-  void ask(std::uint32_t request, std::string name, MonoTime now);
+  void ask(std::uint32_t request, ipc::Resolve question, MonoTime now);
   /// wake_fd becomes readable when there are answers.
   int wake_fd() const { return wake_.get(); }
   /// take gives what is answered by now, overdue lookups included. Each answer echoes its name.
@@ -54,7 +54,7 @@ class Lookups {
   };
   struct Work {
     std::uint64_t number = 0;
-    std::string name;
+    ipc::Resolve question;
   };
   struct Finished {
     std::uint64_t number = 0;
@@ -75,8 +75,9 @@ class Lookups {
   std::vector<std::thread> threads_;
 };
 
-/// look_up asks the system (getaddrinfo): addresses in the order to try.
-ipc::Resolved look_up(const std::string& name);
+/// look_up asks the system (getaddrinfo): addresses in the order to try. A `whole` name is asked of
+/// the DNS as it stands, whatever resolv.conf says of domains to search and of ndots.
+ipc::Resolved look_up(const ipc::Resolve& question);
 
 /// is_host_name: 1 to 253 octets of letters, digits, '.', '-' and '_', not beginning with '-' or
 /// '.'.

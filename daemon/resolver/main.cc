@@ -54,7 +54,7 @@ int serve(ProcessContext& context) {
           context.log.error("the warden sent what is no question");
           return 1;
         }
-        lookups.ask(received->header.request, std::move(resolve->name), now);
+        lookups.ask(received->header.request, std::move(*resolve), now);
       }
     }
     for (Lookups::Answer& answer : lookups.take(now)) {

@@ -92,10 +92,10 @@ void Warden::start_dial(Dial dial) {
     return next_address(index);
   }
   dial.state = Dial::State::kResolving;
-  const std::string name = dial.target.address;
+  const ipc::Resolve question{dial.target.address, dial.target.entry->pattern};
   dials_[index] = std::move(dial);
   const ipc::Header header{.request = index + 1, .session = 0};
-  io_.send({ipc::Role::kResolver, 0}, ipc::encode(header, ipc::Resolve{name}), UniqueFd());
+  io_.send({ipc::Role::kResolver, 0}, ipc::encode(header, question), UniqueFd());
 }
 
 Dial* Warden::find_dial(std::uint64_t token) {

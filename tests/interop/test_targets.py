@@ -202,10 +202,12 @@ def test_a_pattern_never_reaches_the_bastions_own_machine(lab, make_bastion, tmp
     """Whoever may choose a name must not choose a loopback address by it."""
     policy = make_policy(lab)
     web1 = lab.targets["web1"]
-    policy["targets"]["local*"] = {"address": "{name}", "port": web1.port, "host_keys": web1.host_keys}
+    policy["targets"]["*.localhost"] = {"address": "{name}", "port": web1.port, "host_keys": web1.host_keys}
     mark = web1.mark()
-    done = client_of(make_bastion(policy), tmp_path, lab.alice).ssh(f"{LOGIN}@localhost@bastion", "echo in")
-    assert done.code == 255 and done.text == "" and "localhost" in done.error, done
+    client = client_of(make_bastion(policy), tmp_path, lab.alice)
+    for name in ("localhost", "x.localhost"):
+        done = client.ssh(f"{LOGIN}@{name}@bastion", "echo in")
+        assert done.code == 255 and done.text == "" and name in done.error, done
     assert web1.log_since(mark) == "", "it was not even connected"
 
 

@@ -120,6 +120,14 @@ INSTANTIATE_TEST_SUITE_P(
         Golden{"targets: {\"*\": {address: \"{name}\", host_ca: \"KEY1\"}}\n",
                "3:26: \"address\" of target \"*\": the pattern \"*\" with this address would reach "
                "every host that anybody names\n"},
+        Golden{"targets: {\"db-*\": {address: \"{name}\", host_ca: \"KEY1\"}}\n",
+               "3:29: \"address\" of target \"db-*\": what a user names is looked up as it stands, "
+               "and a name of one word is none in the DNS: write the domain, such as "
+               "\"{name}.example.com\"\n"},
+        Golden{"targets: {\"db-*\": {address: \"x-{name}\", host_ca: \"KEY1\"}}\n",
+               "3:29: \"address\" of target \"db-*\": what a user names is looked up as it stands, "
+               "and a name of one word is none in the DNS: write the domain, such as "
+               "\"x-{name}.example.com\"\n"},
         Golden{"targets: {\"2222\": {address: 10.0.0.1, host_ca: \"KEY1\"}}\n",
                "3:11: a target's name of digits alone (\"2222\") would be read as a port\n"},
         Golden{"targets: {\"a/b\": {address: 10.0.0.1, host_ca: \"KEY1\"}}\n",

@@ -357,7 +357,7 @@ TEST(Policy, ADotAtTheEndMakesNoOtherNameOfATarget) {
 target_defaults: {host_ca: "KEY60"}
 targets:
   db-1: {address: 10.0.0.1, labels: {env: prod}}
-  "db-*": {address: "{name}"}
+  "db-*": {address: "{name}.internal"}
 rules:
   - {name: no-prod, deny: true, who: all, targets: [db-1]}
   - {name: rest, who: all, targets: all, logins: all, allow: all}
@@ -379,14 +379,13 @@ TEST(Policy, PatternsNeverBecomeAddresses) {
   const auto numbers = must_load(R"(users: {alice: {}}
 target_defaults: {host_ca: "KEY60"}
 targets:
-  "1*": {address: "{name}"}
-  "lo*": {address: "{name}"}
+  "1*.*": {address: "{name}"}
 rules: []
 )");
-  for (const std::string_view name : {"127.0.0.1", "127.1", "10.0x1", "1.2.3.0X10", "localhost"}) {
+  for (const std::string_view name : {"127.0.0.1", "127.1", "10.0x1", "1.2.3.0X10"}) {
     EXPECT_FALSE(numbers->find_target(name).has_value()) << name;
   }
-  EXPECT_TRUE(numbers->find_target("1st").has_value());
+  EXPECT_TRUE(numbers->find_target("1st.example").has_value());
 }
 
 TEST(Policy, RulesMayNameAPartOfAPattern) {

@@ -114,6 +114,23 @@ TEST(WardenDial, NamesThatAreNotFound) {
   EXPECT_TRUE(silent.io.connects.empty());
 }
 
+TEST(WardenDial, ANameThatAUserHadAPartInIsAskedForAsItStands) {
+  std::string policy = World::default_policy();
+  policy.insert(policy.find("rules:"),
+                "  \"web-*\": {address: \"{name}.example.com\", host_keys: [\"" +
+                    Keys::get().web1_host.public_key().line() + "\"]}\n");
+  policy.replace(policy.find("[web1, web2, web3]"), 18, "[web3, \"web-*\"]");
+  World world(policy);
+  const auto question = [&](const char* user_name) {
+    const Connection connection = world.adopted(user_name);
+    return *world.last<ipc::Resolve>(test::kResolver);
+  };
+  EXPECT_EQ(question("deploy@web3").name, "web3.example.com");
+  EXPECT_FALSE(question("deploy@web3").whole);
+  EXPECT_EQ(question("deploy@web-7").name, "web-7.example.com");
+  EXPECT_TRUE(question("deploy@web-7").whole);
+}
+
 TEST(WardenDial, sec_088_ANameLeadsToNoAddressThatOnlyTheBastionHas) {
   for (const char* special :
        {"127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "64:ff9b::7f00:1"}) {

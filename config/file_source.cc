@@ -6,8 +6,10 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "base/wire.h"
 
@@ -29,6 +31,10 @@ class Descriptor {
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   int get() const { return fd_; }
 
  private:
@@ -53,19 +59,55 @@ std::string mode_text(mode_t mode) {
 bool owner_is_trusted(uid_t owner) { return owner == 0 || owner == geteuid(); }
 bool group_is_trusted(gid_t group) { return group == 0 || group == getegid(); }
 
-/// folder_problem: others must not be able to put another file in its place.
-std::string folder_problem(const struct stat& folder) {
-  if (!owner_is_trusted(folder.st_uid)) {
-    return "its folder belongs to uid " + std::to_string(folder.st_uid) +
-           ", neither root nor us: chown it";
+/// path_of is where an open folder is, for a message.
+std::string path_of(int folder) {
+  std::array<char, PATH_MAX> buffer{};
+  const ssize_t len =
+      readlink(("/proc/self/fd/" + std::to_string(folder)).c_str(), buffer.data(), buffer.size());
+  return len > 0 ? std::string(buffer.data(), static_cast<std::size_t>(len)) : "a folder above it";
+}
+
+/// folder_problem: others must not be able to put another file, or another folder, in its place.
+std::string folder_problem(int folder, const struct stat& info, bool nearest) {
+  const auto which = [&] { return nearest ? std::string("its folder") : path_of(folder); };
+  const auto cure = [&] { return nearest ? std::string("the folder") : path_of(folder); };
+  if (!owner_is_trusted(info.st_uid)) {
+    return which() + " belongs to uid " + std::to_string(info.st_uid) +
+           ", neither root nor us: chown " + (nearest ? "it" : cure());
   }
-  const bool group_writes = (folder.st_mode & S_IWGRP) != 0 && !group_is_trusted(folder.st_gid);
-  const bool others_write = (folder.st_mode & S_IWOTH) != 0;
-  if ((group_writes || others_write) && (folder.st_mode & S_ISVTX) == 0) {
-    return "others may write to its folder (mode " + mode_text(folder.st_mode) +
-           "): chmod go-w the folder";
+  const bool group_writes = (info.st_mode & S_IWGRP) != 0 && !group_is_trusted(info.st_gid);
+  const bool others_write = (info.st_mode & S_IWOTH) != 0;
+  if ((group_writes || others_write) && (info.st_mode & S_ISVTX) == 0) {
+    return "others may write to " + which() + (nearest ? " (mode " : ", a folder above it (mode ") +
+           mode_text(info.st_mode) + "): chmod go-w " + cure();
   }
   return {};
+}
+
+/// way_problem looks at an open folder and at those above it, up to the root.
+std::string way_problem(int folder) {
+  constexpr int kDepthMax = PATH_MAX / 2;
+  Descriptor at(fcntl(folder, F_DUPFD_CLOEXEC, 0));
+  struct stat info{};
+  if (at.get() < 0 || fstat(at.get(), &info) != 0) {
+    return "cannot examine its folder: " + system_error(errno);
+  }
+  for (int depth = 0; depth < kDepthMax; ++depth) {
+    if (std::string problem = folder_problem(at.get(), info, depth == 0); !problem.empty()) {
+      return problem;
+    }
+    Descriptor above(openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    struct stat above_info{};
+    if (above.get() < 0 || fstat(above.get(), &above_info) != 0) {
+      return "cannot open the folder above " + path_of(at.get()) + ": " + system_error(errno);
+    }
+    if (above_info.st_dev == info.st_dev && above_info.st_ino == info.st_ino) {
+      return {};  // the root
+    }
+    at = std::move(above);
+    info = above_info;
+  }
+  return "it lies too deep";
 }
 
 /// file_problem: who owns it, who may write to it and, for a private key, who may read it.
@@ -112,11 +154,10 @@ FileContents SystemFiles::read(const std::string& path, FileKind kind) const {
     return refuse("it is a folder, expected a file");
   }
   const Descriptor folder(open(folder_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  struct stat info{};
-  if (folder.get() < 0 || fstat(folder.get(), &info) != 0) {
+  if (folder.get() < 0) {
     return refuse("cannot open its folder: " + system_error(errno));
   }
-  if (std::string problem = folder_problem(info); !problem.empty()) {
+  if (std::string problem = way_problem(folder.get()); !problem.empty()) {
     return refuse(std::move(problem));
   }
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
@@ -126,6 +167,7 @@ FileContents SystemFiles::read(const std::string& path, FileKind kind) const {
     return refuse(errno == ELOOP ? "it is a symbolic link: name the file itself"
                                  : "cannot open it: " + system_error(errno));
   }
+  struct stat info{};
   if (fstat(file.get(), &info) != 0) {
     return refuse("cannot examine it: " + system_error(errno));
   }

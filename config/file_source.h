@@ -37,7 +37,8 @@ class FileSource {
 ///   symbolic link; the folders on the way may be links.
 /// - It belongs to root or to us, and neither group nor others may write to it.
 /// - A private key may be read by its owner, and by its group if that is root's or our own.
-/// - Its folder belongs to root or to us, and others may not write to it unless it is sticky.
+/// - Its folder, and every folder above that, belongs to root or to us, and others may not write to
+///   it unless it is sticky. Where a link is on the way, these are the folders that it leads to.
 class SystemFiles final : public FileSource {
  public:
   FileContents read(const std::string& path, FileKind kind) const override;

@@ -92,6 +92,32 @@ TEST_F(SystemFilesTest, sec_093_ItsFolderIsNotEverybodys) {
   EXPECT_EQ(error(path), "") << "sticky, like /tmp";
 }
 
+TEST_F(SystemFilesTest, sec_093_NoFolderOnTheWayIsEverybodys) {
+  const std::string real = std::filesystem::canonical(folder).string();
+  std::filesystem::create_directories(folder + "/open/inner/keys");
+  const std::string path = write("open/inner/keys/a", 0600);
+  std::filesystem::create_directory_symlink(folder + "/open/inner", folder + "/link");
+  EXPECT_EQ(error(path), "");
+  EXPECT_EQ(error(folder + "/link/keys/a"), "");
+  const std::string open = real + "/open";
+  for (const mode_t mode : {0777U, 0757U, 02777U}) {
+    ASSERT_EQ(chmod(open.c_str(), mode), 0);
+    const std::string expected = "others may write to " + open + ", a folder above it (mode ";
+    EXPECT_TRUE(error(path).starts_with(expected)) << error(path);
+    EXPECT_TRUE(error(path).ends_with("): chmod go-w " + open)) << error(path);
+    EXPECT_EQ(error(folder + "/link/keys/a"), error(path)) << "a link hides nothing";
+  }
+  ASSERT_EQ(chmod(open.c_str(), 01777), 0);
+  EXPECT_EQ(error(path), "") << "sticky, like /tmp";
+  if (geteuid() == 0) {
+    ASSERT_EQ(chmod(open.c_str(), 0775), 0);
+    ASSERT_EQ(chown(open.c_str(), 0, 12345), 0);
+    EXPECT_TRUE(error(path).starts_with("others may write to " + open)) << "a group of others";
+    ASSERT_EQ(chown(open.c_str(), 12345, 0), 0);
+    EXPECT_EQ(error(path), open + " belongs to uid 12345, neither root nor us: chown " + open);
+  }
+}
+
 TEST_F(SystemFilesTest, sec_093_ForeignOwnersAreRefused) {
   if (geteuid() != 0) {
     // /proc/self belongs to us; a file of another user that all may read is needed.

@@ -157,7 +157,8 @@ std::string Warden::control(const ipc::ControlRequest& request) {
             {{"session", session.long_id}, {"by", request.by}, {"reason", reason}});
     if (session.state == SessionState::kAdopted && !session.adopt_waits) {
       std::string text = "an administrator ended this session";
-      text += reason.empty() ? "." : ": " + escaped(reason, 200) + ".";
+      text += reason.empty() ? "." : ": " + escaped(reason, 200);
+      text += text.ends_with('.') ? "" : ".";
       send({ipc::Role::kWorker, session.worker}, found.front(),
            ipc::EndSession{with_id(std::move(text), session)});
     } else {

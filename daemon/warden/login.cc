@@ -241,7 +241,8 @@ void Warden::decide(ipc::SessionId id, Session& session, std::string_view user_n
         .text(audit::Key::kFrom, session.peer.text());
     audit_.add(std::move(event));
     return refused("you have " + std::to_string(limits.sessions_per_user) +
-                       " sessions open, which is the limit. End one and try again.",
+                       (limits.sessions_per_user == 1 ? " session" : " sessions") +
+                       " open, which is the limit. End one and try again.",
                    "sessions_per_user", "");
   }
   if (!name->has_target()) {

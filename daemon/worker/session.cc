@@ -4,6 +4,7 @@
 
 #include "base/wire.h"
 #include "crypto/hash.h"
+#include "daemon/worker/session_text.h"
 #include "daemon/worker/worker.h"
 #include "proto/messages.h"
 
@@ -90,7 +91,7 @@ void WorkerSession::on_read(proto::Leg which, const Completion& completion) {
       advance(which);
       break;
     case Stream::Received::kEnd: leg_gone(which, "closed the connection"); break;
-    case Stream::Received::kFailed: leg_gone(which, "the connection broke"); break;
+    case Stream::Received::kFailed: leg_gone(which, "lost the connection"); break;
     case Stream::Received::kStarved: worker_.starved(completion.token); break;
     case Stream::Received::kNothing: break;
   }
@@ -111,7 +112,7 @@ void WorkerSession::rearm(Token token) {
 void WorkerSession::on_written(proto::Leg which, const Completion& completion) {
   SessionLeg& to = leg(which);
   if (!to.stream->on_write(completion, to.transport->output())) {
-    leg_gone(which, "the connection broke");
+    leg_gone(which, "lost the connection");
     return after_work();
   }
   if (bridge_ != nullptr && !finished_) {
@@ -244,7 +245,7 @@ bool WorkerSession::step(proto::Leg which) {
       update_timer();
       break;
     case proto::StepKind::kDisconnected:
-      leg_gone(which, "disconnected: " + escaped(from.transport->disconnect_text(), 200));
+      leg_gone(which, disconnected_text(from.transport->disconnect_text()));
       return false;
     case proto::StepKind::kConsumed: break;
     case proto::StepKind::kWaiting: return false;
@@ -298,7 +299,11 @@ void WorkerSession::leg_fault(proto::Leg which, const Error& error) {
   const bool is_down = which == proto::Leg::kDownstream;
   disconnect(which, reason_for(error), error.text);
   if (is_down) {
-    return leg_gone(which, "protocol error: " + describe(error));
+    return leg_gone(which, "broke the SSH protocol: " + describe(error));
+  }
+  if (error.code == ErrorCode::kHostKey) {
+    note(true, std::string(error.text));
+    return leg_gone(which, "changed its host key during the session");
   }
   note(true, "the target broke the protocol: " + describe(error));
   leg_gone(which, "broke the SSH protocol (" + std::string(error.text) + ")");

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "daemon/worker/session.h"
+#include "daemon/worker/session_text.h"
 #include "daemon/worker/worker.h"
 
 /// What the connection layer tells a session, as lines for the warden's log. Peers' bytes are
@@ -128,8 +129,7 @@ void WorkerSession::channel_refused(const proto::OpenRefused& refused) {
   audit_refused(refused.type, refused.opener == proto::Leg::kDownstream ? "user" : "target",
                 refused.detail, refused.text);
   note(refused.why == proto::OpenRefused::Why::kPolicy,
-       "refused a " + std::string(type_name(refused.type)) + " channel to \"" +
-           escaped(refused.detail, 256) + "\": " + escaped(refused.text, 256));
+       refused_channel_text(refused.type, refused.detail, refused.text));
 }
 
 void WorkerSession::request_decided(const proto::ChannelInfo& channel,
@@ -161,12 +161,7 @@ void WorkerSession::forward_decided(const proto::ForwardDecision& forward) {
                                   : forward.allowed   ? "allowed"
                                                       : "refused");
   tell_audit(std::move(event));
-  std::string text = forward.established ? "established "
-                     : forward.allowed   ? "allowed "
-                                         : "refused ";
-  text += escaped(forward.name, 64) + " " + escaped(forward.host_or_path, 256) + ":" +
-          std::to_string(forward.port);
-  note(!forward.allowed, std::move(text));
+  note(!forward.allowed, forward_text(forward));
 }
 
 // The target's banner waited for a terminal: nothing is added to the output of commands.
@@ -200,8 +195,7 @@ void WorkerSession::session_request(const proto::ChannelInfo& channel) {
 void WorkerSession::channel_refused(proto::ChannelType type, std::string_view detail,
                                     std::string_view text) {
   audit_refused(type, "user", detail, text);
-  note(false, "refused a " + std::string(type_name(type)) + " channel to \"" +
-                  escaped(detail, 256) + "\": " + escaped(text, 256));
+  note(false, refused_channel_text(type, detail, text));
 }
 
 }  // namespace bastion::daemon

@@ -72,6 +72,15 @@ TEST(WardenControl, EndsASessionByTheBeginningOfItsId) {
             "no session has this id");
 }
 
+TEST(WardenControl, AReasonThatIsASentenceGetsNoSecondFullStop) {
+  World world;
+  const Connection connection = world.adopted("deploy@web1");
+  const std::string id = world.last<ipc::Adopt>(kWorker0)->short_id;
+  world.control(R"({"command":"end","id":")" + id + R"(","reason":"Go home."})");
+  EXPECT_EQ(world.last<ipc::EndSession>(kWorker0)->text,
+            "an administrator ended this session: Go home.   (" + id + ")");
+}
+
 TEST(WardenControl, WhatIsNotARequestIsRefused) {
   World world;
   const Connection connection = world.adopted("deploy@web1");

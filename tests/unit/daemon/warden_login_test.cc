@@ -259,6 +259,15 @@ TEST(WardenLimits, SessionsOfOneUser) {
   EXPECT_EQ(world.io.connects.size(), 2U);
 }
 
+TEST(WardenLimits, OneSessionIsNotSaidToBeSessions) {
+  World world("", "limits: {sessions_per_user: 1}\n");
+  const Connection first = world.adopted("deploy@web1");
+  const Connection second = world.connect();
+  ASSERT_TRUE(world.log_in(second, "deploy@web1"));
+  EXPECT_THAT(world.hand_over(second)->refusal,
+              HasSubstr("you have 1 session open, which is the limit"));
+}
+
 TEST(WardenLimits, FailuresAreCountedAndThenTheGateIsBroken) {
   World world("", "limits: {auth_failures: 3}\n");
   const Connection connection = world.connect();

@@ -54,8 +54,8 @@ def body_of(number: int) -> bytes:
 
 @pytest.mark.parametrize("state", [NO_SERVICE, AUTH])
 @pytest.mark.parametrize("decade", range(0, 256, 16))
-def test_every_message_number_before_login(decade, state, bastion, lab):
-    """Sec 1, 2, 3 and guarantee 5: each number but the few that belong there ends the connection."""
+def test_sec_001_sec_002_sec_003_every_message_number_before_login(decade, state, bastion, lab):
+    """Guarantee 5: each number but the few that belong there ends the connection."""
     mark = bastion.mark()
     dialled = lab.targets["web1"].mark()
     for number in range(decade, decade + 16):

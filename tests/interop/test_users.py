@@ -138,7 +138,7 @@ def test_a_source_address_that_fits(address, corp, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["echo mine"], [], ["-s"]])
-def test_a_forced_command_takes_the_place_of_every_other(words, corp, tmp_path):
+def test_sec_008_a_forced_command_takes_the_place_of_every_other(words, corp, tmp_path):
     bastion, ca = corp
     key = keys.make_key(tmp_path, "user")
     certificate = keys.sign_key(ca, key, identity="x", principals="alice", options=["-O", "force-command=echo forced"])

@@ -224,7 +224,7 @@ TEST(Certificate, WithoutContentDoesNotVerify) {
   EXPECT_FALSE(Certificate().valid_at(1'500));
 }
 
-TEST(Certificate, Sec011ACertificateIsNoCaAtAnyDepth) {
+TEST(Certificate, sec_011_ACertificateIsNoCaAtAnyDepth) {
   Bytes ca = made_public(KeyType::kEd25519).blob();
   for (const std::size_t depth : {1U, 2U, 3U, 10U, 100U, 1'000U, 10'000U}) {
     // `depth` certificates, each the CA key of the next. Built from the inside by prefixes alone,
@@ -254,7 +254,7 @@ TEST(Certificate, Sec011ACertificateIsNoCaAtAnyDepth) {
   }
 }
 
-TEST(Certificate, Sec011ASelfSignedCertificateAsItsOwnCaIsRefused) {
+TEST(Certificate, sec_011_ASelfSignedCertificateAsItsOwnCaIsRefused) {
   RawCertificate raw;
   const Bytes own = raw.signed_by_ca();
   raw.ca_blob = own;
@@ -305,7 +305,7 @@ TEST(Certificate, FormOfItsFieldsIsChecked) {
   EXPECT_TRUE(changed([](RawCertificate& raw) { raw.nonce.clear(); }));
 }
 
-TEST(Certificate, Sec012PrincipalsAreKeptAsTheyAre) {
+TEST(Certificate, sec_012_PrincipalsAreKeptAsTheyAre) {
   const auto certificate = changed([](RawCertificate& raw) {
     raw.principals = Writer().text("root,alice").text("").text("*").take();
   });

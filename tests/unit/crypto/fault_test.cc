@@ -174,7 +174,7 @@ std::vector<Made> all_signatures() {
   return all;
 }
 
-TEST(Fault, Sec014NoneMakesAWrongSignatureRight) {
+TEST(Fault, sec_014_NoneMakesAWrongSignatureRight) {
   for (const Made& each : all_signatures()) {
     const PublicKey& key = made_public(each.algorithm->key_type);
     ASSERT_TRUE(key.verify(*each.algorithm, kData, each.signature));
@@ -188,7 +188,7 @@ TEST(Fault, Sec014NoneMakesAWrongSignatureRight) {
   }
 }
 
-TEST(Fault, Sec014OfAVerificationIsNeverAYes) {
+TEST(Fault, sec_014_OfAVerificationIsNeverAYes) {
   // BN_is_zero and BN_cmp answer questions whose other answer is a fault's value, too.
   const std::set<std::string_view> questions = {"BN_is_zero", "BN_cmp"};
   for (const Made& each : all_signatures()) {
@@ -201,7 +201,7 @@ TEST(Fault, Sec014OfAVerificationIsNeverAYes) {
   }
 }
 
-TEST(Fault, Sec014NoneMakesAWrongCertificateRight) {
+TEST(Fault, sec_014_NoneMakesAWrongCertificateRight) {
   test::SeededRandom random;
   CertificateRequest request;
   request.key = made_public(KeyType::kEd25519);
@@ -219,7 +219,7 @@ TEST(Fault, Sec014NoneMakesAWrongCertificateRight) {
   }
 }
 
-TEST(Fault, Sec014OfALongMessageIsNeverAYesEither) {
+TEST(Fault, sec_014_OfALongMessageIsNeverAYesEither) {
   const SignatureAlgorithm& algorithm = *find_signature_algorithm("ssh-ed25519");
   const Bytes data(10'000, 'x');
   const Bytes signature = signed_by(KeyType::kEd25519, algorithm, data);

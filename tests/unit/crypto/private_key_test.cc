@@ -169,7 +169,7 @@ TEST_P(PrivateKeyOfEachType, RefusesAnotherPublicHalf) {
   EXPECT_EQ(code_of(file.parse()), ErrorCode::kMalformed);
 }
 
-TEST_P(PrivateKeyOfEachType, Sec100RefusesAFrameThatIsNotExact) {
+TEST_P(PrivateKeyOfEachType, sec_100_RefusesAFrameThatIsNotExact) {
   const KeyFile good = KeyFile::of(key());
   const auto refused = [&](auto change) {
     KeyFile file = good;

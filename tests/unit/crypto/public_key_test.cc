@@ -52,7 +52,7 @@ TEST_P(PublicKeyOfEachType, RefusesToBeCutAnywhere) {
   }
 }
 
-TEST_P(PublicKeyOfEachType, Sec049RefusesTrailingBytes) {
+TEST_P(PublicKeyOfEachType, sec_049_RefusesTrailingBytes) {
   Bytes blob = key().blob();
   for (int n = 1; n <= 9; ++n) {
     blob.push_back(0);
@@ -221,7 +221,7 @@ TEST(PublicKeyRsa, RefusesNumbersThatAreNotMinimalOrNegative) {
       PublicKey::parse(Writer().text("ssh-rsa").mpint(kE65537).string(odd_number(2048)).take()));
 }
 
-TEST(PublicKeyRsa, Sec044RefusesGiantNumbersAtOnce) {
+TEST(PublicKeyRsa, sec_044_RefusesGiantNumbersAtOnce) {
   const Bytes mega_bit(1'000'000 / 8, 0x7f);
   Bytes power_of_two(8193, 0);  // 2^65536
   power_of_two[0] = 1;

@@ -43,7 +43,7 @@ Bytes renamed(ByteView signature, std::string_view name) {
   return Writer().text(name).bytes(reader.rest()).take();
 }
 
-TEST(Signature, Sec013OnlyTheDiagonalOfKeyAlgorithmAndNameVerifies) {
+TEST(Signature, sec_013_OnlyTheDiagonalOfKeyAlgorithmAndNameVerifies) {
   std::size_t num_verified = 0;
   const std::vector<Made> signatures = all_signatures();
   for (const KeyType key_type : kAllTypes) {
@@ -65,7 +65,7 @@ TEST(Signature, Sec013OnlyTheDiagonalOfKeyAlgorithmAndNameVerifies) {
   EXPECT_EQ(num_verified, std::size(kAllAlgorithmNames));
 }
 
-TEST(Signature, Sec013AnotherNameInItMakesItWrong) {
+TEST(Signature, sec_013_AnotherNameInItMakesItWrong) {
   // The name in the blob is changed to what the algorithm expects, the rest is of another one.
   for (const Made& each : all_signatures()) {
     for (const std::string_view name : kAllAlgorithmNames) {
@@ -80,7 +80,7 @@ TEST(Signature, Sec013AnotherNameInItMakesItWrong) {
   }
 }
 
-TEST(Signature, Sec014NoFlippedBitVerifies) {
+TEST(Signature, sec_014_NoFlippedBitVerifies) {
   for (const Made& each : all_signatures()) {
     const PublicKey& key = made_public(each.algorithm->key_type);
     ASSERT_TRUE(key.verify(*each.algorithm, kData, each.signature));
@@ -121,7 +121,7 @@ TEST(Signature, CutAnywhereDoesNotVerify) {
   }
 }
 
-TEST(Signature, Sec049RefusesTrailingBytes) {
+TEST(Signature, sec_049_RefusesTrailingBytes) {
   for (const Made& each : all_signatures()) {
     Bytes longer = each.signature;
     for (int n = 1; n <= 9; ++n) {
@@ -188,7 +188,7 @@ TEST(SignatureEd25519, IsThatOfRfc8032) {
   }
 }
 
-TEST(SignatureEd25519, Sec046RefusesALargerS) {
+TEST(SignatureEd25519, sec_046_RefusesALargerS) {
   // s + L has the same effect on the curve; RFC 8032 5.1.7 refuses it.
   const SignatureAlgorithm& algorithm = algorithm_named("ssh-ed25519");
   const Bytes order = from_hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
@@ -314,7 +314,7 @@ TEST_P(SignatureSk, SaysWhatTheAuthenticatorStated) {
   }
 }
 
-TEST_P(SignatureSk, Sec021WithoutOutFlagsPresenceIsRequired) {
+TEST_P(SignatureSk, sec_021_WithoutOutFlagsPresenceIsRequired) {
   const PublicKey& key = token().public_key();
   EXPECT_TRUE(key.verify(token().algorithm(), kData, token().sign(kData, kSkUserPresent)));
   EXPECT_EQ(code_of(key.verify(token().algorithm(), kData, token().sign(kData, 0))),

@@ -88,7 +88,7 @@ auto ecdsa_key(std::string curve) {
   };
 }
 
-TEST(Wycheproof, Sec046Ed25519) {
+TEST(Wycheproof, sec_046_Ed25519) {
   expect_verdicts("ed25519", 150, "ssh-ed25519", ed25519_key, as_it_is);
 }
 TEST(Wycheproof, EcdsaP256) {

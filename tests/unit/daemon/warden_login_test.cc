@@ -243,6 +243,57 @@ TEST_F(WardenCertificates, ForceCommandHoldsInTheGrant) {
   EXPECT_TRUE(adopt->permissions.forward_local.empty());
 }
 
+// What restricts a session is what stands in the proof that let the user in: neither an earlier
+// question, nor a failure, nor another user's certificate adds to it or takes from it.
+TEST_F(WardenCertificates, sec_008_RestrictionsFollowTheProofThatLetIn) {
+  const auto certificate = [&](const crypto::PrivateKey& key, std::string command) {
+    return user_certificate(key.public_key(), Keys::get().corp_ca, world.io.wall, [&](auto& r) {
+      r.critical_options = {{"force-command", crypto::make_option_string(command)}};
+      r.extensions = {{"permit-pty", {}}};
+    });
+  };
+  const Bytes restricted = certificate(Keys::get().mallory, "uptime");
+  const Bytes other = certificate(Keys::get().bob, "id");
+  const Bytes plain = Keys::get().alice.public_key().blob();
+  const auto query = [&](const Connection& by, const char* algorithm, const Bytes& blob) {
+    world.say(kGate0, by.session, ipc::KeyQuery{"deploy@web1", algorithm, blob});
+  };
+  const auto fail = [&](const Connection& by, const char* algorithm, const Bytes& blob) {
+    EXPECT_FALSE(world.verify(
+        by, world.signed_request(by, "deploy@web1", Keys::get().web1_host, algorithm, blob)));
+  };
+  // The plain key was asked for and failed before: the certificate's command holds.
+  const Connection first = world.connect();
+  query(first, "ssh-ed25519", plain);
+  fail(first, "ssh-ed25519", plain);
+  query(first, kAlgorithm, other);
+  fail(first, kAlgorithm, other);
+  ASSERT_TRUE(world.verify(first, world.signed_request(first, "deploy@web1", Keys::get().mallory,
+                                                       kAlgorithm, restricted)));
+  auto adopt = world.hand_over(first);
+  ASSERT_TRUE(adopt);
+  EXPECT_EQ(adopt->permissions.force_command, "uptime");
+  EXPECT_TRUE(adopt->permissions.pty);
+  EXPECT_TRUE(adopt->permissions.forward_local.empty());
+  // The other way round the plain key's session has none of the certificate's limits.
+  const Connection second = world.connect();
+  query(second, kAlgorithm, restricted);
+  fail(second, kAlgorithm, restricted);
+  ASSERT_TRUE(world.log_in(second, "deploy@web1"));
+  adopt = world.hand_over(second);
+  ASSERT_TRUE(adopt);
+  EXPECT_EQ(adopt->permissions.force_command, "");
+  EXPECT_FALSE(adopt->permissions.forward_local.empty());
+  // In a session without a target, a tunnel would go around the command.
+  const Connection menu = world.connect();
+  query(menu, "ssh-ed25519", plain);
+  ASSERT_TRUE(world.verify(
+      menu, world.signed_request(menu, "alice", Keys::get().mallory, kAlgorithm, restricted)));
+  ASSERT_TRUE(world.hand_over(menu));
+  EXPECT_THAT(world.refusal(world.say(kWorker0, menu.session, ipc::OpenTunnel{1, "lab1", 22})),
+              HasSubstr("your certificate does not permit tunnels"));
+}
+
 TEST(WardenLimits, SessionsOfOneUser) {
   World world("", "limits: {sessions_per_user: 2}\n");
   const Connection first = world.adopted("deploy@web1");

@@ -123,7 +123,7 @@ TEST(AuthClient, BannersAreLimitedInBytes) {
 
 // Catalogue 22: a server that lets anybody in can pose as the next prompt. We never send "none",
 // and a success that answers no signature is an error in whatever state it comes.
-TEST(AuthClient, Sec022ATrivialSuccessIsRefused) {
+TEST(AuthClient, sec_022_ATrivialSuccessIsRefused) {
   for (const State state : {State::kExpectAccept, State::kReady}) {
     const auto rig = rig_in(state);
     const auto step = rig->client.on_message(encode_userauth_success());

@@ -141,7 +141,7 @@ TEST(AuthMessages, ANoneRequestHasNoFields) {
   EXPECT_TRUE(request->method_data.empty());
 }
 
-TEST(AuthMessages, Sec033CountsAndLengthsBeyondTheMessageAreRefused) {
+TEST(AuthMessages, sec_033_CountsAndLengthsBeyondTheMessageAreRefused) {
   for (const std::uint32_t length : {0xFFFFFFFFU, 0x10000000U, 13U}) {
     Writer writer;
     writer.u8(kMsgServiceRequest).u32(length).bytes(as_bytes("ssh-userauth"));

@@ -22,7 +22,7 @@ using Kind = AuthStep::Kind;
 
 const Bytes kFailure = encode_userauth_failure({"publickey", false});
 
-TEST(AuthServer, Sec001ServerMessagesFromAClientEndTheConnection) {
+TEST(AuthServer, sec_001_ServerMessagesFromAClientEndTheConnection) {
   for (int number = 50; number < 80; ++number) {
     if (number == kMsgUserauthRequest) {
       continue;
@@ -36,7 +36,7 @@ TEST(AuthServer, Sec001ServerMessagesFromAClientEndTheConnection) {
   }
 }
 
-TEST(AuthServer, Sec002ConnectionMessagesBeforeLoginEndTheConnection) {
+TEST(AuthServer, sec_002_ConnectionMessagesBeforeLoginEndTheConnection) {
   for (int number = 80; number < 256; ++number) {
     for (const bool ready : {false, true}) {
       ServerRig rig(default_options(), ready);
@@ -48,19 +48,19 @@ TEST(AuthServer, Sec002ConnectionMessagesBeforeLoginEndTheConnection) {
   }
 }
 
-TEST(AuthServer, Sec003TheConnectionServiceCannotBeAskedForWithoutUserauth) {
+TEST(AuthServer, sec_003_TheConnectionServiceCannotBeAskedForWithoutUserauth) {
   ServerRig rig(default_options(), false);
   EXPECT_FALSE(rig.server.on_message(encode_service_request(kServiceConnection)));
   EXPECT_FALSE(rig.server.on_message(Bytes{kMsgChannelOpen}));
   EXPECT_TRUE(rig.sink.sent.empty());
 }
 
-TEST(AuthServer, Sec003ARequestBeforeTheServiceEndsTheConnection) {
+TEST(AuthServer, sec_003_ARequestBeforeTheServiceEndsTheConnection) {
   ServerRig rig(default_options(), false);
   EXPECT_FALSE(rig.server.on_message(Request{}.sign()));
 }
 
-TEST(AuthServer, Sec004LastProbedKeyIsNotTheSigner) {
+TEST(AuthServer, sec_004_LastProbedKeyIsNotTheSigner) {
   ServerRig rig;
   const Bytes key_a = ed25519_blob("A, an administrator's");
   const Bytes key_b = ed25519_blob("B");
@@ -74,7 +74,7 @@ TEST(AuthServer, Sec004LastProbedKeyIsNotTheSigner) {
   EXPECT_EQ(as_text(step->signature), "by B");
 }
 
-TEST(AuthServer, Sec005AnOfferedKeyIsNoFactor) {
+TEST(AuthServer, sec_005_AnOfferedKeyIsNoFactor) {
   ServerRig rig;
   ASSERT_TRUE(rig.server.on_message(Request{}.query()));
   ASSERT_TRUE(rig.server.provide_key_query(true));
@@ -86,7 +86,7 @@ TEST(AuthServer, Sec005AnOfferedKeyIsNoFactor) {
   EXPECT_EQ(rig.sink.count(kMsgUserauthSuccess), 0U);
 }
 
-TEST(AuthServer, Sec006AnAcceptedProbeDoesNotAuthoriseAnotherKeysSignature) {
+TEST(AuthServer, sec_006_AnAcceptedProbeDoesNotAuthoriseAnotherKeysSignature) {
   ServerRig rig;
   ASSERT_TRUE(rig.server.on_message(Request{.blob = ed25519_blob("A")}.query()));
   ASSERT_TRUE(rig.server.provide_key_query(true));
@@ -97,7 +97,7 @@ TEST(AuthServer, Sec006AnAcceptedProbeDoesNotAuthoriseAnotherKeysSignature) {
   EXPECT_EQ(rig.sink.sent.back(), kFailure);
 }
 
-TEST(AuthServer, Sec007PartialSuccessDiesWithAChangeOfUser) {
+TEST(AuthServer, sec_007_PartialSuccessDiesWithAChangeOfUser) {
   ServerRig rig;
   const auto first = rig.server.on_message(Request{.user = "alice"}.sign());
   EXPECT_EQ(first->user_changes, 0U);
@@ -112,7 +112,7 @@ TEST(AuthServer, Sec007PartialSuccessDiesWithAChangeOfUser) {
   EXPECT_EQ(back->user_changes, 2U) << "going back does not revive it";
 }
 
-TEST(AuthServer, Sec007AChangeOfUserIsCountedAndAChangeOfServiceEndsTheConnection) {
+TEST(AuthServer, sec_007_AChangeOfUserIsCountedAndAChangeOfServiceEndsTheConnection) {
   ServerRig rig;
   std::optional<Error> error;
   int requests = 0;
@@ -134,7 +134,7 @@ TEST(AuthServer, Sec007AChangeOfUserIsCountedAndAChangeOfServiceEndsTheConnectio
   EXPECT_FALSE(other.server.on_message(Request{.user = "alice", .service = "other"}.sign()));
 }
 
-TEST(AuthServer, Sec013OnlyTheDiagonalOfKeyTypesAndAlgorithmsIsAsked) {
+TEST(AuthServer, sec_013_OnlyTheDiagonalOfKeyTypesAndAlgorithmsIsAsked) {
   struct Pair {
     std::string_view algorithm;
     std::string_view blob_type;
@@ -177,7 +177,7 @@ TEST(AuthServer, Sec013OnlyTheDiagonalOfKeyTypesAndAlgorithmsIsAsked) {
   }
 }
 
-TEST(AuthServer, Sec015MethodsThatWereNeverOfferedGetAPlainFailure) {
+TEST(AuthServer, sec_015_MethodsThatWereNeverOfferedGetAPlainFailure) {
   const std::string huge(64 * 1024, 'm');
   for (const std::string_view method :
        {std::string_view("gssapi-with-mic"), std::string_view("gssapi-keyex"),
@@ -197,7 +197,7 @@ TEST(AuthServer, Sec015MethodsThatWereNeverOfferedGetAPlainFailure) {
 
 // The owner answers "not acceptable" alike for a user who does not exist and for a wrong key; here
 // it is shown that the name itself changes nothing that is sent.
-TEST(AuthServer, Sec019WhatIsSentDoesNotDependOnTheUser) {
+TEST(AuthServer, sec_019_WhatIsSentDoesNotDependOnTheUser) {
   std::optional<std::vector<Bytes>> expected;
   for (const std::string_view user :
        {std::string_view("alice"), std::string_view("nobody-of-that-name"), std::string_view(""),
@@ -217,7 +217,7 @@ TEST(AuthServer, Sec019WhatIsSentDoesNotDependOnTheUser) {
   }
 }
 
-TEST(AuthServer, Sec020EndlessRequestsOfAnyKindReachALimit) {
+TEST(AuthServer, sec_020_EndlessRequestsOfAnyKindReachALimit) {
   const auto count_until_end = [](const Bytes& payload) {
     ServerRig rig;
     for (int i = 0; i < 10'000; ++i) {
@@ -246,7 +246,7 @@ TEST(AuthServer, Sec020EndlessRequestsOfAnyKindReachALimit) {
 
 // Catalogue 10, as a property: whatever is asked in whatever order, success is sent if and only if
 // the last verdict was a success for the very request that was then pending.
-TEST(AuthServer, Sec010SuccessIsSentOnlyForTheVerdictOnThatVeryRequest) {
+TEST(AuthServer, sec_010_SuccessIsSentOnlyForTheVerdictOnThatVeryRequest) {
   for (std::uint32_t seed = 0; seed < 3000; ++seed) {
     std::mt19937 random(seed);
     const auto pick = [&random](std::uint32_t n) {

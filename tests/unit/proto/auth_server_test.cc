@@ -303,7 +303,7 @@ TEST(AuthServer, EveryMessageNumberInEveryStateDoesWhatTheTableSays) {
   }
 }
 
-TEST(AuthServer, Sec049TrailingBytesAndTruncationsAreRefusedInEveryMessage) {
+TEST(AuthServer, sec_049_TrailingBytesAndTruncationsAreRefusedInEveryMessage) {
   for (const Bytes& whole :
        {Request{}.query(), Request{}.sign(), Request{.hostbound = true}.query(),
         Request{.hostbound = true}.sign()}) {

@@ -71,7 +71,7 @@ TEST_F(BridgeData, SplitsDataThatIsLargerThanTheReceiverTakes) {
   }
 }
 
-TEST_F(BridgeData, Sec061EndsAPeerThatSendsMoreThanItsWindow) {
+TEST_F(BridgeData, sec_061_EndsAPeerThatSendsMoreThanItsWindow) {
   for (const Leg leg : kLegs) {
     restart(allow_all());
     const ChannelNumber number = open_session(1000, kPacket);
@@ -82,14 +82,14 @@ TEST_F(BridgeData, Sec061EndsAPeerThatSendsMoreThanItsWindow) {
   }
 }
 
-TEST_F(BridgeData, Sec061CountsExtendedDataInTheSameWindow) {
+TEST_F(BridgeData, sec_061_CountsExtendedDataInTheSameWindow) {
   const ChannelNumber number = open_session(1000, kPacket);
   target_sends(data(number, text(500)));
   target_sends(extended(number, 1, text(500)));
   expect_error(Leg::kUpstream, extended(number, 1, "a"));
 }
 
-TEST_F(BridgeData, Sec061EndsAPeerWhoseWindowPasses32Bits) {
+TEST_F(BridgeData, sec_061_EndsAPeerWhoseWindowPasses32Bits) {
   const ChannelNumber number = open_session(1000, kPacket);
   expect_error(Leg::kDownstream, adjust(number, UINT32_MAX - 999));
   user_sends(adjust(number, UINT32_MAX - 1000));
@@ -152,7 +152,7 @@ TEST_F(BridgeData, HoldsCreditBackWhileTheReceiversQueueIsLong) {
   EXPECT_TRUE(target.empty());
 }
 
-TEST_F(BridgeData, Sec067CreditsBackTheExtendedDataThatItDrops) {
+TEST_F(BridgeData, sec_067_CreditsBackTheExtendedDataThatItDrops) {
   const ChannelNumber number = open_session(20'000, 1000);
   for (const Leg leg : kLegs) {
     LegSink& sender = leg == Leg::kDownstream ? user : target;

@@ -230,7 +230,7 @@ TEST_F(BridgeGlobal, AnswersInTheOrderOfTheRequestsWhoeverAnswers) {
   EXPECT_TRUE(user.empty());
 }
 
-TEST_F(BridgeGlobal, Sec064DropsAnswersThatNobodyAskedFor) {
+TEST_F(BridgeGlobal, sec_064_DropsAnswersThatNobodyAskedFor) {
   for (int i = 0; i < 10'000; ++i) {
     user_sends(kGlobalSuccess);
     user_sends(kGlobalFailure);

@@ -109,7 +109,7 @@ TEST_F(BridgeOpen, RefusesALongHost) {
   EXPECT_EQ(target.next()[0], kMsgChannelOpen);
 }
 
-TEST_F(BridgeOpen, Sec025RefusesEveryForwardingThatIsNotAllowed) {
+TEST_F(BridgeOpen, sec_025_RefusesEveryForwardingThatIsNotAllowed) {
   restart(Permissions{});
   const std::vector<std::pair<Leg, Bytes>> opens = {
       {Leg::kDownstream, open_tcpip("direct-tcpip", 1, "localhost", 80)},
@@ -170,7 +170,7 @@ TEST_F(BridgeOpen, RefusesUnknownTypesWhateverFollows) {
   EXPECT_TRUE(log.has("refused unknown policy "));
 }
 
-TEST_F(BridgeOpen, Sec060RefusesPacketSizesThatCannotWork) {
+TEST_F(BridgeOpen, sec_060_RefusesPacketSizesThatCannotWork) {
   for (const std::uint32_t max_packet : {0U, 1U, 31U, kPeerMaxPacketMin - 1}) {
     const OpenReply reply =
         refused(Leg::kDownstream, open_message("session", 1, kWindow, max_packet));
@@ -183,7 +183,7 @@ TEST_F(BridgeOpen, Sec060RefusesPacketSizesThatCannotWork) {
   EXPECT_EQ(u32_at(target.next(), 20), limits::kMaxPacketBytes);
 }
 
-TEST_F(BridgeOpen, Sec060EndsATargetThatConfirmsWithSuchASize) {
+TEST_F(BridgeOpen, sec_060_EndsATargetThatConfirmsWithSuchASize) {
   for (const std::uint32_t max_packet : {0U, 1U, 31U}) {
     restart(allow_all());
     user_sends(open_message("session", 1, kWindow, kPacket));
@@ -212,7 +212,7 @@ TEST_F(BridgeOpen, TakesARefusalWithoutALanguageTag) {
   EXPECT_EQ(read_open_failure(user.next()).text, "no");
 }
 
-TEST_F(BridgeOpen, Sec063RefusesMoreSessionsThanAllowed) {
+TEST_F(BridgeOpen, sec_063_RefusesMoreSessionsThanAllowed) {
   Permissions few = allow_all();
   few.session_channels_max = 10;
   restart(few);
@@ -234,7 +234,7 @@ TEST_F(BridgeOpen, Sec063RefusesMoreSessionsThanAllowed) {
   EXPECT_EQ(target.next()[0], kMsgChannelOpen);
 }
 
-TEST_F(BridgeOpen, Sec063RefusesMoreChannelsThanAllowed) {
+TEST_F(BridgeOpen, sec_063_RefusesMoreChannelsThanAllowed) {
   Permissions few = allow_all();
   few.channels_max = 3;
   restart(few);
@@ -267,7 +267,7 @@ TEST_F(BridgeOpen, BoundsTheOpensInFlight) {
   EXPECT_EQ(target.next()[0], kMsgChannelOpen);
 }
 
-TEST_F(BridgeOpen, Sec063FreesRefusedChannels) {
+TEST_F(BridgeOpen, sec_063_FreesRefusedChannels) {
   for (int i = 0; i < 100'000; ++i) {
     user_sends(open_message("session", kUserNumber, kWindow, kPacket));
     const ChannelNumber number = u32_at(target.next(), 12);
@@ -287,7 +287,7 @@ TEST_F(BridgeOpen, RefusesSessionsAfterNoMoreSessions) {
   EXPECT_EQ(target.next()[0], kMsgChannelOpen);
 }
 
-TEST_F(BridgeOpen, Sec066RefusesX11BeforeItWasAskedFor) {
+TEST_F(BridgeOpen, sec_066_RefusesX11BeforeItWasAskedFor) {
   const Bytes x11 = Make(kMsgChannelOpen)
                         .text("x11")
                         .u32(5)
@@ -366,7 +366,7 @@ std::vector<Bytes> channel_messages(ChannelNumber number) {
           failure(number)};
 }
 
-TEST_F(BridgeOpen, Sec065RefusesEveryMessageOfANumberThatWasNeverGiven) {
+TEST_F(BridgeOpen, sec_065_RefusesEveryMessageOfANumberThatWasNeverGiven) {
   for (const ChannelNumber number : {0U, 1U, 255U, 256U, UINT32_MAX, 0x80000000U}) {
     for (const Leg leg : kLegs) {
       for (const Bytes& message : channel_messages(number)) {
@@ -377,7 +377,7 @@ TEST_F(BridgeOpen, Sec065RefusesEveryMessageOfANumberThatWasNeverGiven) {
   expect_quiet();
 }
 
-TEST_F(BridgeOpen, Sec065RefusesEveryMessageOfTheOpenerBeforeTheConfirmation) {
+TEST_F(BridgeOpen, sec_065_RefusesEveryMessageOfTheOpenerBeforeTheConfirmation) {
   user_sends(open_message("session", kUserNumber, kWindow, kPacket));
   target.next();
   for (const Bytes& message : channel_messages(0)) {
@@ -386,7 +386,7 @@ TEST_F(BridgeOpen, Sec065RefusesEveryMessageOfTheOpenerBeforeTheConfirmation) {
   expect_quiet();
 }
 
-TEST_F(BridgeOpen, Sec065TakesOnlyAnAnswerFromTheSideThatWasAsked) {
+TEST_F(BridgeOpen, sec_065_TakesOnlyAnAnswerFromTheSideThatWasAsked) {
   user_sends(open_message("session", kUserNumber, kWindow, kPacket));
   target.next();
   for (const Bytes& message : channel_messages(0)) {
@@ -401,7 +401,7 @@ TEST_F(BridgeOpen, Sec065TakesOnlyAnAnswerFromTheSideThatWasAsked) {
   expect_error(Leg::kDownstream, confirm(0, kUserNumber, kWindow, kPacket));
 }
 
-TEST_F(BridgeOpen, Sec065RefusesWhatFollowsAClose) {
+TEST_F(BridgeOpen, sec_065_RefusesWhatFollowsAClose) {
   const ChannelNumber number = open_session();
   user_sends(close(number));
   target.next();
@@ -417,7 +417,7 @@ TEST_F(BridgeOpen, Sec065RefusesWhatFollowsAClose) {
   expect_quiet();
 }
 
-TEST_F(BridgeOpen, Sec065RefusesWhatNamesAChannelThatIsGone) {
+TEST_F(BridgeOpen, sec_065_RefusesWhatNamesAChannelThatIsGone) {
   const ChannelNumber number = open_session();
   user_sends(close(number));
   target_sends(close(number));

@@ -376,7 +376,7 @@ class BridgeRandom : public BridgeTest {
   std::array<std::deque<Conversation*>, 2> opens_;  // on their way to this leg
 };
 
-TEST_F(BridgeRandom, Sec069HonestPeersHearEachOtherWhateverTheyDo) {
+TEST_F(BridgeRandom, sec_069_HonestPeersHearEachOtherWhateverTheyDo) {
   const char* configured = std::getenv("BASTION_LONG");
   const bool all = configured != nullptr && std::string_view(configured) == "1";
   const std::uint64_t seeds = all ? 20 : 5;

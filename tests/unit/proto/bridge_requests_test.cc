@@ -214,7 +214,7 @@ TEST_F(BridgeRequests, AnswersInTheOrderOfTheRequestsWhoeverAnswers) {
   EXPECT_TRUE(user.empty());
 }
 
-TEST_F(BridgeRequests, Sec064DropsAnswersThatNobodyAskedFor) {
+TEST_F(BridgeRequests, sec_064_DropsAnswersThatNobodyAskedFor) {
   const ChannelNumber number = open_session();
   for (int i = 0; i < 10'000; ++i) {
     user_sends(success(number));
@@ -302,7 +302,7 @@ TEST_F(BridgeRequests, RefusesEveryRequestOnAChannelThatIsNoSession) {
   expect_quiet();
 }
 
-TEST_F(BridgeRequests, Sec066EndsAPeerWhoseRequestsAreCutShort) {
+TEST_F(BridgeRequests, sec_066_EndsAPeerWhoseRequestsAreCutShort) {
   const std::vector<std::pair<Leg, Bytes>> messages = {
       {Leg::kDownstream, pty(0)},
       {Leg::kDownstream, shell(0)},
@@ -330,7 +330,7 @@ TEST_F(BridgeRequests, Sec066EndsAPeerWhoseRequestsAreCutShort) {
   }
 }
 
-TEST_F(BridgeRequests, Sec096PassesOnlyVariablesThatAreListedAndHarmless) {
+TEST_F(BridgeRequests, sec_096_PassesOnlyVariablesThatAreListedAndHarmless) {
   Permissions some = allow_all();
   some.env = {"LANG", "LC_*", "GIT_*", "LD_*", "*PATH"};
   restart(some);
@@ -356,7 +356,7 @@ TEST_F(BridgeRequests, Sec096PassesOnlyVariablesThatAreListedAndHarmless) {
   EXPECT_FALSE(target.empty());
 }
 
-TEST_F(BridgeRequests, Sec096CountsVariables) {
+TEST_F(BridgeRequests, sec_096_CountsVariables) {
   const ChannelNumber number = open_session();
   for (std::size_t i = 0; i < kEnvCountMax; ++i) {
     user_sends(env(number, "LC_A", "x"));
@@ -429,7 +429,7 @@ TEST_F(BridgeRequests, ReplacesItWithoutAnAnswerToo) {
   expect_quiet();
 }
 
-TEST_F(BridgeRequests, Sec071RefusesSignalsWithAForcedCommand) {
+TEST_F(BridgeRequests, sec_071_RefusesSignalsWithAForcedCommand) {
   Permissions forced = allow_all();
   forced.force_command = "true";
   restart(forced);

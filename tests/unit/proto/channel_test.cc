@@ -210,7 +210,7 @@ std::string extension(std::string_view name) {
   return std::string(as_text(writer.view())) + "key";
 }
 
-TEST(AgentFilter, Sec070PassesListingSigningAndSessionBindOnly) {
+TEST(AgentFilter, sec_070_PassesListingSigningAndSessionBindOnly) {
   for (int type = 0; type < 256; ++type) {
     AgentFilter filter;
     const bool allowed = type == 11 || type == 13;
@@ -218,7 +218,7 @@ TEST(AgentFilter, Sec070PassesListingSigningAndSessionBindOnly) {
   }
 }
 
-TEST(AgentFilter, Sec070PassesNoOtherExtension) {
+TEST(AgentFilter, sec_070_PassesNoOtherExtension) {
   EXPECT_TRUE(AgentFilter().pass(as_bytes(extension("session-bind@openssh.com"))));
   for (const std::string_view name :
        {"", "query", "session-bind@openssh.co", "session-bind@openssh.comm",
@@ -262,7 +262,7 @@ TEST(AgentFilter, RefusesFramesThatAreEmptyOrTooLong) {
 
 // --- texts ---
 
-TEST(Printable, Sec084LeavesNoControlCharacterAndNoChangeOfDirection) {
+TEST(Printable, sec_084_LeavesNoControlCharacterAndNoChangeOfDirection) {
   std::string all;
   for (int c = 0; c < 256; ++c) {
     all += static_cast<char>(c);

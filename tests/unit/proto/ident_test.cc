@@ -54,20 +54,20 @@ TEST(Ident, NeedsMoreUntilTheLineEnds) {
   }
 }
 
-TEST(Ident, Sec048AServerTakesNothingElse) {
+TEST(Ident, sec_048_AServerTakesNothingElse) {
   for (const char* text : {"GET / HTTP/1.1\r\n", "G", "\x16\x03\x01", "\r\n", "\n", "SSX",
                            "ssh-2.0-x", "hello\r\nSSH-2.0-x\r\n", "SSH\r\n", "SSH\n"}) {
     expect_refused(Role::kServer, text, ErrorCode::kProtocol);
   }
 }
 
-TEST(Ident, Sec048AServerRefusesAtTheFirstWrongOctet) {
+TEST(Ident, sec_048_AServerRefusesAtTheFirstWrongOctet) {
   EXPECT_TRUE(scan(Role::kServer, "SSH").has_value());
   expect_refused(Role::kServer, "SSI", ErrorCode::kProtocol);
   expect_refused(Role::kServer, std::string_view("\0", 1), ErrorCode::kProtocol);
 }
 
-TEST(Ident, Sec048RefusesMoreThan255Bytes) {
+TEST(Ident, sec_048_RefusesMoreThan255Bytes) {
   const std::string most = "SSH-2.0-" + std::string(255 - 8 - 2, 'x') + "\r\n";
   ASSERT_EQ(most.size(), limits::kIdentLineMax);
   for (const Role role : {Role::kServer, Role::kClient}) {
@@ -110,7 +110,7 @@ TEST(Ident, AClientPassesOverLinesBefore) {
   EXPECT_FALSE(part->complete);
 }
 
-TEST(Ident, Sec048AClientTakesABoundedNumberOfLines) {
+TEST(Ident, sec_048_AClientTakesABoundedNumberOfLines) {
   std::size_t pre_lines = 0;
   for (std::size_t i = 0; i < limits::kPreIdentLinesMax; ++i) {
     const auto found = scan_ident(Role::kClient, as_bytes("line\r\n"), pre_lines);
@@ -122,7 +122,7 @@ TEST(Ident, Sec048AClientTakesABoundedNumberOfLines) {
   EXPECT_FALSE(scan_ident(Role::kClient, as_bytes("line\r\n"), pre_lines).has_value());
 }
 
-TEST(Ident, Sec048AClientTakesLinesOfABoundedLength) {
+TEST(Ident, sec_048_AClientTakesLinesOfABoundedLength) {
   const std::string most(limits::kPreIdentLineBytesMax - 1, 'x');
   EXPECT_TRUE(scan(Role::kClient, most).has_value());
   EXPECT_TRUE(scan(Role::kClient, most + "\n").has_value());

@@ -48,7 +48,7 @@ TEST(KexInit, RefusesEveryCutAndAnyTrailingByte) {
   EXPECT_FALSE(parse_kexinit(longer).has_value());
 }
 
-TEST(KexInit, Sec049RefusesASetReservedField) {
+TEST(KexInit, sec_049_RefusesASetReservedField) {
   for (std::size_t back = 1; back <= 4; ++back) {
     Bytes payload = kexinit_of(standard_algorithms());
     payload[payload.size() - back] = 1;
@@ -56,7 +56,7 @@ TEST(KexInit, Sec049RefusesASetReservedField) {
   }
 }
 
-TEST(KexInit, Sec049AnyNonZeroBooleanIsTrue) {
+TEST(KexInit, sec_049_AnyNonZeroBooleanIsTrue) {
   for (int value = 1; value < 256; ++value) {
     Bytes payload = kexinit_of(standard_algorithms());
     payload[payload.size() - 5] = static_cast<std::uint8_t>(value);
@@ -90,7 +90,7 @@ TEST(KexInit, TakesListsWithEmptyNamesAsLibsshSendsThem) {
   }
 }
 
-TEST(KexInit, Sec042IsBounded) {
+TEST(KexInit, sec_042_IsBounded) {
   AlgorithmLists lists = standard_algorithms();
   while (kexinit_of(lists).size() <= limits::kKexInitBytesMax - 64) {
     lists.kex.push_back(std::string(50, 'k'));
@@ -102,7 +102,7 @@ TEST(KexInit, Sec042IsBounded) {
   EXPECT_EQ(refused.error().code, ErrorCode::kLimit);
 }
 
-TEST(KexInit, Sec033ListLengthsAreHeldAgainstWhatIsThere) {
+TEST(KexInit, sec_033_ListLengthsAreHeldAgainstWhatIsThere) {
   const Bytes payload = kexinit_of(standard_algorithms());
   for (const std::uint32_t length : {0xffffffffu, 0x10000000u, 0x7fffffffu}) {
     std::size_t at = 17;

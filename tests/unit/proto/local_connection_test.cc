@@ -1,5 +1,7 @@
 #include "proto/local_connection.h"
 
+#include <sys/mman.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -298,7 +300,7 @@ TEST_F(LocalConnectionTest, RefusesOtherChannelsWithAReason) {
   EXPECT_EQ(owner.lines.size(), 1U);
 }
 
-TEST_F(LocalConnectionTest, Sec088PassesOnlyHostsAndPortsThatCouldBeSome) {
+TEST_F(LocalConnectionTest, sec_088_PassesOnlyHostsAndPortsThatCouldBeSome) {
   for (const auto& [host, port] : {std::pair{"", 22U},
                                    {"a b", 22U},
                                    {"a\n", 22U},
@@ -443,12 +445,36 @@ TEST_F(LocalConnectionTest, SaysWhichChannelsCanSendAgain) {
   EXPECT_TRUE(connection->ready_channels().empty()) << "it is gone";
 }
 
-TEST_F(LocalConnectionTest, Sec061TakesAHugeWindowButNotMore) {
+TEST_F(LocalConnectionTest, sec_061_TakesAHugeWindowButNotMore) {
   const ChannelNumber number = open_tcp(0x7fffffff);
   EXPECT_EQ(connection->tcp_room(number), 0x7fffffffU);
   sends(adjust(number, 0x80000000));
   EXPECT_EQ(connection->tcp_room(number), UINT32_MAX);
   expect_error(adjust(number, 1));
+}
+
+TEST_F(LocalConnectionTest, sec_062_NoLengthOfDataLosesItsUpperBits) {
+  // Only what is sent of it is touched, so the rest costs no memory.
+  constexpr std::size_t kSize = (std::size_t{1} << 33) + 4096;
+  void* memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto* start = static_cast<std::uint8_t*>(memory) + kTcpHeadroom;
+  constexpr std::size_t kFourGib = std::size_t{1} << 32;
+  for (const std::size_t size : {kFourGib - 1, kFourGib, kFourGib + 1, 2 * kFourGib}) {
+    restart(LocalOptions::Mode::kMenu);
+    const ChannelNumber number = open_tcp(1000, kPeerMaxPacketMin);
+    EXPECT_EQ(connection->send_tcp_data(number, {start, size}), 1000U) << size;
+    EXPECT_EQ(connection->tcp_room(number), 0U);
+    EXPECT_EQ(client.messages.size(), (1000 + kPeerMaxPacketMin - 1) / kPeerMaxPacketMin);
+    client.messages.clear();
+    EXPECT_EQ(connection->send_tcp_data(number, {start, size}), 0U) << size;
+    EXPECT_TRUE(client.empty());
+    // A socket that is said to have taken more than there was gives no more credit than that.
+    connection->tcp_written(number, size);
+    EXPECT_TRUE(client.empty());
+  }
+  munmap(memory, kSize);
 }
 
 TEST_F(LocalConnectionTest, HalfClosesBothWays) {
@@ -547,7 +573,7 @@ TEST_F(LocalConnectionTest, BoundsTheConnectionsInTheMaking) {
   EXPECT_TRUE(client.empty());
 }
 
-TEST_F(LocalConnectionTest, Sec063FreesWhatItRefused) {
+TEST_F(LocalConnectionTest, sec_063_FreesWhatItRefused) {
   for (int i = 0; i < 100'000; ++i) {
     sends(open_tcpip("direct-tcpip", kUser, "web1", 22));
     connection->tcp_refused(owner.last, LocalConnection::TcpRefusal::kProhibited, "no");
@@ -572,7 +598,7 @@ TEST_F(LocalConnectionTest, AnswersGlobalRequests) {
   expect_error(Make(kMsgGlobalRequest).text("x"));
 }
 
-TEST_F(LocalConnectionTest, Sec064DropsAnswersAndAwaitsThoseToItsKeepalives) {
+TEST_F(LocalConnectionTest, sec_064_DropsAnswersAndAwaitsThoseToItsKeepalives) {
   sends(kGlobalSuccess);
   EXPECT_TRUE(connection->send_keepalive());
   EXPECT_EQ(client.next(), Bytes(global("keepalive@openssh.com", true)));
@@ -587,7 +613,7 @@ TEST_F(LocalConnectionTest, Sec064DropsAnswersAndAwaitsThoseToItsKeepalives) {
   sends(failure(number));
 }
 
-TEST_F(LocalConnectionTest, Sec065RefusesWhatAStateDoesNotAllow) {
+TEST_F(LocalConnectionTest, sec_065_RefusesWhatAStateDoesNotAllow) {
   const auto messages = [](ChannelNumber number) {
     return std::vector<Bytes>{confirm(number, 1, 1, kPacket),
                               open_failure(number, 1, "x"),

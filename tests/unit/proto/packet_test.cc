@@ -122,7 +122,7 @@ TEST(PacketReader, RejectsLengthsThatAreNoMultipleOfTheBlock) {
   }
 }
 
-TEST(PacketReader, Sec034RejectsLengthsOutOfRange) {
+TEST(PacketReader, sec_034_RejectsLengthsOutOfRange) {
   for (const Suite& suite : all_suites()) {
     Bytes largest = seal(suite, aligned_length(suite, 34'960), 10);
     EXPECT_TRUE(read(suite, largest).has_value());
@@ -135,7 +135,7 @@ TEST(PacketReader, Sec034RejectsLengthsOutOfRange) {
   }
 }
 
-TEST(PacketReader, Sec034TakesNoLengthOnTrust) {
+TEST(PacketReader, sec_034_TakesNoLengthOnTrust) {
   // The first four bytes as they come over the wire, under every cipher: what is asked for, if
   // anything, is never more than the largest packet.
   for (const Suite& suite : all_suites()) {

@@ -34,7 +34,7 @@ TEST(StrictKex, IsInEffectOnlyIfBothSay) {
   }
 }
 
-TEST(StrictKex, Sec030RefusesAPrefixBeforeKexinit) {
+TEST(StrictKex, sec_030_RefusesAPrefixBeforeKexinit) {
   for (const Role role : kBothRoles) {
     for (const std::uint8_t message : {kMsgIgnore, kMsgUnimplemented, kMsgDebug}) {
       Duel duel(role);
@@ -49,7 +49,7 @@ TEST(StrictKex, Sec030RefusesAPrefixBeforeKexinit) {
   }
 }
 
-TEST(StrictKex, Sec030TerrapinFindsNoWayIn) {
+TEST(StrictKex, sec_030_TerrapinFindsNoWayIn) {
   // The man in the middle adds IGNORE to what the server says before NEWKEYS and later drops the
   // EXT_INFO, so that the numbers fit again.
   for (const char* cipher : {"chacha20-poly1305@openssh.com", "aes256-ctr"}) {
@@ -68,7 +68,7 @@ TEST(StrictKex, Sec030TerrapinFindsNoWayIn) {
   }
 }
 
-TEST(StrictKex, Sec031CountsFromZeroAfterEachNewkeys) {
+TEST(StrictKex, sec_031_CountsFromZeroAfterEachNewkeys) {
   for (const Role role : kBothRoles) {
     Duel duel(role);
     duel.handshake();
@@ -158,7 +158,7 @@ TEST(Kex, ToleratesIgnoreWithoutStrictKex) {
   }
 }
 
-TEST(Kex, Sec042RefusesASecondKexinit) {
+TEST(Kex, sec_042_RefusesASecondKexinit) {
   for (const Role role : kBothRoles) {
     for (const bool strict : {false, true}) {
       Duel duel(role);
@@ -172,7 +172,7 @@ TEST(Kex, Sec042RefusesASecondKexinit) {
   }
 }
 
-TEST(Kex, Sec042RefusesHugeNameLists) {
+TEST(Kex, sec_042_RefusesHugeNameLists) {
   Duel duel(Role::kServer);
   duel.ident();
   duel.peer.lists.kex.assign(2000, "curve25519-sha256");
@@ -185,7 +185,7 @@ TEST(Kex, Sec042RefusesHugeNameLists) {
   expect_refused(medium, ErrorCode::kLimit);
 }
 
-TEST(Kex, Sec039ANewkeysWithoutASignatureChangesNothing) {
+TEST(Kex, sec_039_ANewkeysWithoutASignatureChangesNothing) {
   Duel duel(Role::kClient);
   duel.ident();
   duel.kexinit();
@@ -194,7 +194,7 @@ TEST(Kex, Sec039ANewkeysWithoutASignatureChangesNothing) {
   expect_refused(duel);
 }
 
-TEST(Kex, Sec039RefusesASecondReply) {
+TEST(Kex, sec_039_RefusesASecondReply) {
   for (const Role role : kBothRoles) {
     Duel duel(role);
     duel.ident();
@@ -272,7 +272,7 @@ TEST(Kex, NeverNegotiatesAMarker) {
   }
 }
 
-TEST(Kex, Sec041SkipsAWrongGuess) {
+TEST(Kex, sec_041_SkipsAWrongGuess) {
   // 200 times: what is skipped must leave nothing behind.
   for (int i = 0; i < 200; ++i) {
     Duel duel(Role::kServer);
@@ -291,7 +291,7 @@ TEST(Kex, Sec041SkipsAWrongGuess) {
   }
 }
 
-TEST(Kex, Sec041UsesARightGuess) {
+TEST(Kex, sec_041_UsesARightGuess) {
   for (const std::string& kex : compatible_algorithms().kex) {
     auto options = test::server_options();
     options->algorithms = compatible_algorithms();
@@ -309,7 +309,7 @@ TEST(Kex, Sec041UsesARightGuess) {
   }
 }
 
-TEST(Kex, Sec041SkipsOneKexMessageAndNothingElse) {
+TEST(Kex, sec_041_SkipsOneKexMessageAndNothingElse) {
   for (const std::uint8_t message : {kMsgIgnore, kMsgNewKeys, kMsgUserauthRequest}) {
     Duel duel(Role::kServer);
     duel.peer.follows = true;
@@ -345,7 +345,7 @@ TEST(Kex, AWrongGuessOfAServerIsSkippedToo) {
   EXPECT_EQ(duel.leg->phase(), Phase::kService);
 }
 
-TEST(Kex, Sec032RefusesEverythingEncryptedThatComesInTheClear) {
+TEST(Kex, sec_032_RefusesEverythingEncryptedThatComesInTheClear) {
   for (const Role role : kBothRoles) {
     for (const std::uint8_t message :
          {kMsgExtInfo, kMsgServiceRequest, kMsgServiceAccept, kMsgUserauthRequest,
@@ -481,7 +481,7 @@ TEST(ExtInfo, OfAServerMayComeRightBeforeSuccess) {
   expect_refused(other);
 }
 
-TEST(ExtInfo, Sec033CountsAreHeldAgainstWhatIsThere) {
+TEST(ExtInfo, sec_033_CountsAreHeldAgainstWhatIsThere) {
   for (const std::uint32_t count : {2u, 3u, 64u, 65u, 0x10000000u, 0xffffffffu}) {
     Duel duel(Role::kClient);
     duel.handshake();
@@ -555,7 +555,7 @@ TEST(Ping, MustBeWellFormed) {
   }
 }
 
-TEST(Ping, Sec037IsBoundedInAKeyExchange) {
+TEST(Ping, sec_037_IsBoundedInAKeyExchange) {
   // Our KEXINIT is out; the peer does not answer it, and pings.
   Duel duel(Role::kServer);
   duel.handshake();

@@ -297,7 +297,7 @@ TEST(Rekey, IsNotBegunBeforeAuthentication) {
   EXPECT_FALSE(duel.leg->rekey_due({100 * kSecond}));
 }
 
-TEST(Rekey, Sec038APeerThatNeverFinishesIsCut) {
+TEST(Rekey, sec_038_APeerThatNeverFinishesIsCut) {
   Duel duel(Role::kServer);
   duel.handshake();
   duel.to_authenticated();
@@ -321,7 +321,7 @@ TEST(Rekey, TheFirstExchangeHasADeadlineToo) {
   EXPECT_FALSE(duel.leg->check_deadlines({limits::kRekeyFinishSeconds * kSecond}).has_value());
 }
 
-TEST(SequenceNumbers, Sec043WrapWithoutHarm) {
+TEST(SequenceNumbers, sec_043_WrapWithoutHarm) {
   for (const std::string& cipher : compatible_algorithms().ciphers) {
     for (const char* mac : {"hmac-sha2-256-etm@openssh.com", "hmac-sha2-512"}) {
       auto server = test::server_options();
@@ -348,7 +348,7 @@ TEST(SequenceNumbers, Sec043WrapWithoutHarm) {
   }
 }
 
-TEST(SequenceNumbers, Sec043APeerThatDoesNotRekeyIsCut) {
+TEST(SequenceNumbers, sec_043_APeerThatDoesNotRekeyIsCut) {
   // The peer sends on under the old key while our KEXINIT waits for its answer.
   auto state_after = [](std::uint64_t packets) {
     TransportPair pair;
@@ -370,7 +370,7 @@ TEST(SequenceNumbers, Sec043APeerThatDoesNotRekeyIsCut) {
   EXPECT_EQ(error->code, ErrorCode::kLimit);
 }
 
-TEST(SequenceNumbers, Sec043OurOwnPacketsStopLongBeforeTheWrap) {
+TEST(SequenceNumbers, sec_043_OurOwnPacketsStopLongBeforeTheWrap) {
   TransportPair pair;
   pair.log_in();
   auto state = pair.server->export_state();

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import time
 
 from support import process, raw
 from support.fixtures import client_of
@@ -68,6 +70,76 @@ def test_a_full_table_lets_new_ones_in_and_users_log_in(lab, make_bastion, tmp_p
     assert status(bastion)["unauthenticated"]["total"] <= 20
     close_all(flood)
     process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, what="an empty table")
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and its threads have used of the processor."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Echo:
+    """A session that is there before the flood: what is typed comes back from the target."""
+
+    def __init__(self, client):
+        command = client.ssh_command("-T", f"{LOGIN}@web1@bastion", "exec cat")
+        self.ssh = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=client.env)
+        self.typed()
+
+    def typed(self) -> float:
+        """How long a key takes to come back."""
+        began = time.monotonic()
+        self.ssh.stdin.write(b"k\n")
+        self.ssh.stdin.flush()
+        assert self.ssh.stdout.readline() == b"k\n", "the session ended"
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        self.ssh.stdin.close()
+        assert self.ssh.wait(timeout=20) == 0
+        self.ssh.stdout.close()
+
+
+def test_sec_045_logins_and_keystrokes_go_on_under_a_flood_of_key_exchanges(lab, make_bastion, tmp_path):
+    """Guarantee 3: `ssh-audit --dheat` makes the gates do the dearest key exchange that there is, group 16, as
+    often as they can. Logins of others go on, and sessions that are there feel it little.
+
+    The attack runs on the same processors as all the rest, so the limits are wide; the figures are printed.
+    """
+    bastion = make_bastion()
+    client = client_of(bastion, tmp_path, lab.alice)
+    elsewhere = ["BindAddress=127.0.0.9"]  # the flood's source has its own limit
+    before = [client.ssh(f"{LOGIN}@web1@bastion", "echo in", options=elsewhere).seconds for _ in range(5)]
+    echo = Echo(client)
+    gates = [each["pid"] for each in status(bastion)["processes"] if each["role"] == "gate"]
+    used = sum(map(processor_seconds, gates))
+    command = [bastion.lab.peers / "bin/ssh-audit", "--dheat=10:diffie-hellman-group16-sha512"]
+    flood = process.Service([*command, "-p", bastion.port, "127.0.0.1"], tmp_path / "ssh-audit.log")
+    try:
+        process.wait_until(
+            lambda: sum(map(processor_seconds, gates)) > used + 1, timeout=60, what="a second of the gates' work"
+        )
+        began, used = time.monotonic(), sum(map(processor_seconds, gates))
+        keys, logins = [], []
+        for _ in range(20):
+            done = client.ssh(f"{LOGIN}@web1@bastion", "echo in", options=elsewhere)
+            assert done.text == "in\n", done
+            logins.append(done.seconds)
+            keys += [echo.typed() for _ in range(10)]
+        share = (sum(map(processor_seconds, gates)) - used) / (time.monotonic() - began)
+        assert flood.process.poll() is None, flood.text()
+    finally:
+        flood.kill()
+    echo.close()
+    keys.sort(), logins.sort()
+    print(
+        f"the gates used {share:.2f} processors; logins {max(before):.2f} s before, then {logins[10]:.2f} s in the middle "
+        f"and {logins[-1]:.2f} s at most; a key {keys[100] * 1000:.1f} ms in the middle, {keys[-2] * 1000:.1f} ms at p99"
+    )
+    assert share > 0.05, "there was no flood"
+    assert logins[-1] < 15 and keys[-2] < 1.0, (logins, keys)
+    process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, timeout=60, what="an empty table")
 
 
 def test_a_dead_gates_connections_no_longer_count(make_bastion):

@@ -182,5 +182,18 @@ def test_the_demo_from_its_targets_to_its_last_word(tmp_path):
     assert said.endswith("demo: all well\n"), said
     # It is the service that an administrator would run: its files are good as they lie there.
     run([process.BUILD / "daemon/bastiond", "--check", "--config", folder / "bastiond.yaml"]).ok()
-    # A second one starts from nothing again.
-    run(["/usr/bin/python3", ROOT / "deploy/demo", *words], timeout=90).ok()
+    # A second one starts from nothing again. Where others may write, its keys lie elsewhere.
+    tmp_path.chmod(0o777)
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    refused = run([process.BUILD / "daemon/bastiond", "--check", "--config", folder / "bastiond.yaml"])
+    assert refused.code != 0 and f"chmod go-w {tmp_path}" in refused.error + refused.text, refused
+    tmp_path.chmod(0o755)
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    words[3] = open_folder / "demo"
+    done = run(["/usr/bin/python3", ROOT / "deploy/demo", *words], timeout=90, env=environment).ok()
+    elsewhere = tmp_path / "tmp" / f"bastiond-demo-{os.getuid()}"
+    assert done.text.startswith(f"others than you may write to {open_folder}: the demo's keys lie in {elsewhere} instead\n"), done
+    assert (elsewhere / "keys").is_dir() and not (open_folder / "demo").exists()

@@ -1,0 +1,103 @@
+#include "daemon/recorder/store.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace bastion::daemon::recorder {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kDay = "2020-02-02";
+
+/// Each test has a folder of recordings, all of them of the year 2020.
+class StoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "bastiond-store-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder = name;
+    fs::create_directory(folder / kDay);
+    fs::create_directory(folder / "open");
+  }
+  void TearDown() override { fs::remove_all(folder); }
+
+  /// add makes a recording's file; gives its session.
+  std::string add(char letter) const {
+    const std::string session(26, letter);
+    const fs::path path = folder / kDay / (session + ".rec");
+    std::ofstream(path) << "recorded";
+    const timespec old{1'580'600'000 + letter,
+                       0};  // in the order of letters, as they are looked at
+    const timespec times[] = {old, old};
+    EXPECT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    return session;
+  }
+  bool has(const std::string& session) const {
+    return fs::exists(folder / kDay / (session + ".rec"));
+  }
+  /// tidy runs the store's own thread until it has removed what `session` is.
+  void tidy_until_gone(const std::string& session) const {
+    Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    store.set_retention(3600, 0);
+    store.start_threads();
+    for (int i = 0; i < 1000 && has(session); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+
+  fs::path folder;
+};
+
+TEST_F(StoreTest, WhatIsOldGoesUnlessItIsOpenOrHeld) {
+  const std::string held = add('a');
+  std::ofstream(folder / kDay / (held + ".hold")) << "";
+  const std::string open = add('b');
+  std::ofstream(folder / "open" / (std::string(kDay) + "." + open)) << "";
+  const std::string old = add('z');
+  tidy_until_gone(old);
+  EXPECT_FALSE(has(old));
+  EXPECT_TRUE(has(held));
+  EXPECT_TRUE(has(open));
+}
+
+TEST_F(StoreTest, sec_081_LinksLeadNowhere) {
+  const fs::path outside = folder / "outside";
+  fs::create_directory(outside);
+  std::ofstream(outside / (std::string(26, 'c') + ".rec")) << "another's";
+  fs::create_directory_symlink(outside, folder / "2020-03-03");
+  const std::string old = add('z');
+  fs::create_symlink(outside / (std::string(26, 'c') + ".rec"),
+                     folder / kDay / (std::string(26, 'd') + ".rec"));
+  Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+  EXPECT_FALSE(store.open("2020-03-03", std::string(26, 'c')));
+  EXPECT_FALSE(store.create("2020-03-03", std::string(26, 'e')));
+  EXPECT_FALSE(store.open(kDay, std::string(26, 'd')));
+  EXPECT_TRUE(store.open(kDay, old));
+  const std::vector<std::string> names = {"../x",
+                                          "..",
+                                          "/etc/passwd",
+                                          "",
+                                          std::string(26, '/'),
+                                          std::string(26, 'a') + "/..",
+                                          std::string(300, 'a')};
+  for (const std::string& name : names) {
+    EXPECT_FALSE(store.create(kDay, name)) << name;
+    EXPECT_FALSE(store.open(name, old)) << name;
+  }
+  tidy_until_gone(old);
+  EXPECT_TRUE(fs::exists(outside / (std::string(26, 'c') + ".rec")));
+  EXPECT_FALSE(fs::exists(outside / (std::string(26, 'e') + ".rec")));
+}
+
+}  // namespace
+}  // namespace bastion::daemon::recorder

@@ -274,9 +274,11 @@ void Store::tidy() {
       }
       const struct statx state = state_of(folder->get(), name);
       const std::string session = name.substr(0, name.size() - kSuffix.size());
-      const bool held = std::ranges::binary_search(names, session + std::string(kHoldSuffix));
+      // What cannot be asked for its age is not taken for an old one.
+      const bool kept = std::ranges::binary_search(names, session + std::string(kHoldSuffix)) ||
+                        (state.stx_mask & STATX_MTIME) == 0;
       all.push_back({day, session, state.stx_mtime.tv_sec * kNsPerSecond + state.stx_mtime.tv_nsec,
-                     state.stx_blocks * 512, held});
+                     state.stx_blocks * 512, kept});
       total += all.back().bytes;
     }
   }
@@ -293,8 +295,10 @@ void Store::tidy() {
     if ((!old && !much) || found.kept || ending_ || !recording::is_session_id(found.session)) {
       continue;
     }
+    // Where it cannot be told whether it is open, it stays.
     const std::string mark = "open/" + found.day + "." + found.session;
-    if (open_at(folder_.get(), mark, O_RDONLY)) {
+    if (const auto marked = open_at(folder_.get(), mark, O_RDONLY);
+        marked || marked.error().detail != ENOENT) {
       continue;
     }
     const std::string name = found.day + "/" + found.session + std::string(kSuffix);

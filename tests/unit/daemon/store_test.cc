@@ -70,6 +70,16 @@ TEST_F(StoreTest, WhatIsOldGoesUnlessItIsOpenOrHeld) {
   EXPECT_TRUE(has(open));
 }
 
+TEST_F(StoreTest, WhatCannotBeToldToBeClosedStays) {
+  // A mark that cannot be opened is one: here a link, which is never followed.
+  const std::string unclear = add('a');
+  fs::create_symlink("elsewhere", folder / "open" / (std::string(kDay) + "." + unclear));
+  const std::string old = add('z');
+  tidy_until_gone(old);
+  EXPECT_FALSE(has(old));
+  EXPECT_TRUE(has(unclear));
+}
+
 TEST_F(StoreTest, sec_081_LinksLeadNowhere) {
   const fs::path outside = folder / "outside";
   fs::create_directory(outside);

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recorder/table.h"
@@ -19,6 +21,19 @@ namespace bastion::daemon {
 namespace {
 
 std::string errno_text(const std::string& what) { return what + ": " + std::strerror(errno); }
+
+/// is_empty_folder: nothing but what a new file system has is in it.
+bool is_empty_folder(int folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(
+      fdopendir(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), &closedir);
+  while (const dirent* entry = open == nullptr ? nullptr : readdir(open.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != ".." && name != "lost+found") {
+      return false;
+    }
+  }
+  return open != nullptr;
+}
 
 }  // namespace
 
@@ -75,22 +90,32 @@ bool Supervisor::prepare_audit() {
   return give_to_recorder(folder, "the folder of the audit log");
 }
 
-/// give_to_recorder makes the recorder the owner of a folder.
+/// give_to_recorder makes the recorder the owner of a folder, where it is root's and nothing is in
+/// it: else it may be /var/log, or a link that leads anywhere.
 bool Supervisor::give_to_recorder(const std::string& path, const std::string& what) {
+  // O_PATH: under systemd root may not read what is the recorder's.
+  const UniqueFd folder(open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat found{};
-  if (stat(path.c_str(), &found) != 0) {
-    log_.error(errno_text(what + ", " + path + ", is not there"));
+  if (!folder || fstat(folder.get(), &found) != 0) {
+    log_.error(errno_text(what + ", " + path + ", cannot be opened"));
     return false;
   }
   if (!identities_.change) {
     return true;
   }
   const Identity& owner = identities_.roles.at(ipc::Role::kRecorder);
-  if (found.st_uid != owner.uid && chown(path.c_str(), owner.uid, owner.gid) != 0) {
-    log_.error(
-        what + ", " + path + ", belongs to uid " + std::to_string(found.st_uid) + " instead of " +
-        std::to_string(owner.uid) +
-        ", the recorder's; make it right with: systemd-tmpfiles --create bastiond.conf, or chown");
+  if (found.st_uid == owner.uid) {
+    return true;
+  }
+  const std::string whose = what + ", " + path + ", belongs to uid " +
+                            std::to_string(found.st_uid) + " instead of " +
+                            std::to_string(owner.uid) + ", the recorder's";
+  if (found.st_uid != 0 || !is_empty_folder(folder.get())) {
+    log_.error(whose + ", and other things may be in it: name a folder of its own, or chown it");
+    return false;
+  }
+  if (fchownat(folder.get(), "", owner.uid, owner.gid, AT_EMPTY_PATH) != 0) {
+    log_.error(whose + "; make it right with: systemd-tmpfiles --create bastiond.conf, or chown");
     return false;
   }
   return true;

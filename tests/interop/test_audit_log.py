@@ -129,6 +129,18 @@ def test_a_command_from_login_to_end(audited, lab, tmp_path):
     audited.check()
 
 
+def test_a_folder_that_holds_other_things_is_given_to_nobody(lab, make_bastion, folder):
+    """As root the log's folder becomes the recorder's: not one like /var/log, which is others' too."""
+    (folder / "syslog").write_text("")
+    before = folder.stat().st_uid
+    if os.getuid() == 0:
+        with pytest.raises(AssertionError, match="name a folder of its own"):
+            Audited(lab, make_bastion, folder)
+    else:
+        Audited(lab, make_bastion, folder)
+    assert folder.stat().st_uid == before
+
+
 def test_a_wrong_key_a_refusal_and_a_user_nobody_knows(audited, lab, tmp_path):
     assert client_of(audited.bastion, tmp_path / "s", lab.stranger).ssh(USER, "true").code == 255
     abandoned = audited.wait_for("login.abandoned")
@@ -293,10 +305,18 @@ def test_a_full_disk_ends_sessions_and_room_brings_the_service_back(lab, make_ba
     audited.check()
 
 
-def test_syslog_and_journald_get_the_same_lines(lab, make_bastion, folder, tmp_path):
+@pytest.fixture
+def sockets():
+    """A folder that every user may reach."""
+    with tempfile.TemporaryDirectory(prefix="sockets-") as path:
+        pathlib.Path(path).chmod(0o755)
+        yield pathlib.Path(path)
+
+
+def test_syslog_and_journald_get_the_same_lines(lab, make_bastion, folder, sockets, tmp_path):
     journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    journal.bind(str(folder / "journal"))
-    (folder / "journal").chmod(0o777)
+    journal.bind(str(sockets / "journal"))
+    (sockets / "journal").chmod(0o777)
     journal.settimeout(10)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(10)
@@ -304,7 +324,7 @@ def test_syslog_and_journald_get_the_same_lines(lab, make_bastion, folder, tmp_p
         lab,
         make_bastion,
         folder,
-        journald={"socket": str(folder / "journal")},
+        journald={"socket": str(sockets / "journal")},
         syslog={"tcp": f"127.0.0.1:{listener.getsockname()[1]}"},
     )
     assert client_of(audited.bastion, tmp_path, lab.alice).ssh(USER, "true").code == 0

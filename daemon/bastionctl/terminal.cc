@@ -42,7 +42,7 @@ std::string lines_shown(std::string_view bytes) {
 }
 
 int complain(std::string_view text, int status) {
-  std::fprintf(stderr, "bastionctl: %.*s\n", static_cast<int>(text.size()), text.data());
+  std::fprintf(stderr, "bastionctl: %s\n", escaped(text, SIZE_MAX).c_str());
   return status;
 }
 

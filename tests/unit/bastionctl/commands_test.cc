@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 
+#include "daemon/indexer/index.h"
+#include "daemon/indexer/statement.h"
 #include "tests/support/program.h"
 #include "tests/unit/recording/recording_support.h"
 
@@ -93,6 +95,29 @@ TEST_F(Commands, NothingElseRunsWhatWasRecorded) {
   const std::string text = run({"export", "7q2c", "--format", "text"}).output;
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
   EXPECT_NE(text.find("caf\xc3\xa9\n"), std::string::npos);
+}
+
+TEST_F(Commands, AnIndexThatSomebodyMadeUpSaysNothingToTheTerminal) {
+  std::filesystem::create_directories(dir_.path() / "index");
+  const std::string path = dir_.file("index/recordings.sqlite");
+  ASSERT_TRUE(index::Index::open(path, index::Index::Mode::kWrite));
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  // SQLite's own message has the name in it.
+  EXPECT_EQ(sqlite3_exec(database,
+                         "PRAGMA writable_schema = ON;"
+                         "UPDATE sqlite_master SET sql = 'CREATE ' || char(27) || '[2J' WHERE name "
+                         "= 'by_day';"
+                         "UPDATE sqlite_master SET name = char(27) || '[31mevil' || char(10) || "
+                         "char(155) WHERE name = 'by_day';",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(database);
+  sqlite3_close(database);
+  const ProgramResult result = run({"list"});
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_NE(result.output.find("evil"), std::string::npos) << result.output;
+  expect_harmless(result.output);
 }
 
 TEST_F(Commands, AnExecSessionIsReadable) {

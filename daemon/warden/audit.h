@@ -9,6 +9,10 @@
 
 namespace bastion::daemon {
 
+/// kNoAuditText is what users read meanwhile.
+inline constexpr std::string_view kNoAuditText =
+    "the bastion cannot write its audit log and takes no sessions. Tell your administrators.";
+
 /// AuditTrail is the warden's end of the audit log: it numbers the events of the warden and its
 /// workers, gives them to the recorder, and keeps each until the recorder has accepted it, so that
 /// a recorder that dies loses none. What must not happen before it is on record waits here.

@@ -84,10 +84,7 @@ void Warden::on_sign_first_exchange(const Caller& caller, ipc::SignFirstExchange
     return refuse(caller, "the bastion is shutting down", true);
   }
   if (!audit_trouble_.empty()) {
-    return refuse(caller,
-                  "the bastion cannot write its audit log and takes no sessions. Tell your "
-                  "administrators.",
-                  true);
+    return refuse(caller, std::string(kNoAuditText), true);
   }
   IpAddress peer;
   std::uint16_t peer_port = 0;

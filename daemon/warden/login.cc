@@ -126,6 +126,10 @@ Status Warden::verify_user(const Session& session, const ipc::KeyVerify& message
 }
 
 void Warden::on_key_verify(const Caller& caller, Session& session, const ipc::KeyVerify& message) {
+  if (!audit_trouble_.empty()) {
+    return refuse(caller, std::string(kNoAuditText),
+                  true);  // it came while the log was written yet
+  }
   const config::ServiceLimits& limits = session.active->service().limits;
   if (session.failures >= limits.auth_failures) {
     return ++session.failures > kAuthFailuresMax

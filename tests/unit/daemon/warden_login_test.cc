@@ -310,6 +310,23 @@ TEST(WardenLimits, SessionsOfOneUser) {
   EXPECT_EQ(world.io.connects.size(), 2U);
 }
 
+TEST(WardenLogin, NobodyWaitsInALoginForAnAuditLogThatCannotBeWritten) {
+  World world("", "audit: {file: /var/log/bastiond/audit.jsonl}\naudit_key: host_key\n");
+  const Connection connection = world.connect();
+  ASSERT_NE(connection.session, 0U);
+  world.pass_time(2001);  // there is no recorder
+  const std::uint32_t request =
+      world.say(kGate0, connection.session,
+                world.signed_request(connection, "deploy@web1", Keys::get().alice));
+  const auto refused = world.answer<ipc::Refused>(request);
+  ASSERT_TRUE(refused);
+  EXPECT_TRUE(refused->fatal);
+  EXPECT_EQ(refused->text,
+            "the bastion cannot write its audit log and takes no sessions. Tell your "
+            "administrators.");
+  EXPECT_TRUE(world.io.connects.empty());
+}
+
 TEST(WardenLimits, OneSessionIsNotSaidToBeSessions) {
   World world("", "limits: {sessions_per_user: 1}\n");
   const Connection first = world.adopted("deploy@web1");

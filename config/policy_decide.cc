@@ -218,9 +218,11 @@ Policy::Compiled Policy::compile(const Request& request, const Target& target,
       if (!has_sftp && allowance.covers(Action::kSubsystem, "sftp")) {
         has_sftp = true;
         permissions.sftp_files = rule->files;
+        permissions.sftp_files.rule = rule->name;
       } else if (!has_exec && allowance.action == Action::kExec) {
         has_exec = true;
         permissions.exec_files = rule->files;
+        permissions.exec_files.rule = rule->name;
       }
       // The rule that decides an action says how it is recorded. Where several rules allow parts of
       // one kind (subsystems, forwardings), the strictest of them holds for all.

@@ -75,6 +75,7 @@ struct FileEvent {
   std::string_view other_path;  // of kRename, kSymlink, kHardlink, kCopy
   std::string_view name;        // of kExtension, kTransfer
   std::string_view reason;      // why it was refused or broke off: a text of ours
+  std::string_view rule;        // of the policy, that refused it
   std::uint32_t open_flags = 0;
   FileAttributes attributes;
   std::uint64_t bytes_read = 0;     // of kClose and kTransfer: content that went to the user
@@ -83,6 +84,8 @@ struct FileEvent {
   /// byte once, so a digest over the file's FileData is the digest of the file as it was then.
   bool whole_read = false;
   bool whole_written = false;
+  /// Of kClose, where content passed and was not whole: why not, a text of ours.
+  std::string_view why_not_whole;
   std::uint32_t status = 0;      // SSH_FX_*; scp: 0, 1 (warning), 2 (error)
   std::int64_t duration_us = 0;  // from the request to its answer; kClose: from the open
 };

@@ -32,6 +32,7 @@ struct FileRules {
   bool digest = false;         // content is shown to the owner, for digests
   Command scp = Command::kAsExec;
   Command rsync = Command::kAsExec;
+  std::string rule;  // whose these are, for what is told of a refusal
 
   bool has_paths() const { return !paths.empty() || !deny_paths.empty(); }
   /// restricts: an sftp request may be refused by them.

@@ -199,6 +199,9 @@ void ScpStream::tell_file(FileOperation operation, FileOutcome outcome, std::uin
   (upload_ ? event.bytes_written : event.bytes_read) = passed_;
   (upload_ ? event.whole_written : event.whole_read) =
       outcome == FileOutcome::kDone && passed_ == size_;
+  if (operation == FileOperation::kClose && !event.whole_written && !event.whole_read) {
+    event.why_not_whole = "the copy did not end well";
+  }
   events_.file_event(event);
 }
 

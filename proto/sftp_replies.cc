@@ -13,6 +13,12 @@ constexpr std::size_t kTypeAt = 4;
 constexpr std::size_t kIdEnd = 4 + 1 + 4;
 constexpr std::size_t kSizesMax = 4;
 constexpr std::uint32_t kAttrSize = 0x1;
+constexpr std::uint32_t kAttrOwner = 0x2;
+constexpr std::uint32_t kAttrMode = 0x4;
+/// Flags, size, owner and mode.
+constexpr std::size_t kAttributesSeen = 4 + 8 + 8 + 4;
+constexpr std::uint32_t kModeKind = 0170000;
+constexpr std::uint32_t kModeRegular = 0100000;
 
 FileOperation operation_of(SftpType type, SftpExtension extension) {
   switch (type) {
@@ -137,7 +143,7 @@ Result<std::size_t> SftpStream::reply_need(ByteView seen) const {
         need += handle_len;
       }
       break;
-    case SftpType::kAttrs: need = std::min(total, kIdEnd + 4 + 8); break;
+    case SftpType::kAttrs: need = std::min(total, kIdEnd + kAttributesSeen); break;
     case SftpType::kName: {
       // Only where it says where relative paths start.
       const auto found = requests_.find(load_u32(seen.data() + kTypeAt + 1));
@@ -206,9 +212,15 @@ Status SftpStream::on_reply(ByteView message, std::size_t total, std::int64_t no
       BASTION_TRY(on_handle(request, reader.text(kSftpHandleBytesMax), now_us));
       break;
     case SftpType::kAttrs:
-      if (reader.u32() & kAttrSize) {
+      if (const std::uint32_t flags = reader.u32(); (flags & kAttrSize) != 0) {
         const std::uint64_t size = reader.u64();
-        if (reader.ok()) {
+        if ((flags & kAttrOwner) != 0) {
+          (void)reader.u64();
+        }
+        const std::uint32_t mode = (flags & kAttrMode) != 0 ? reader.u32() : 0;
+        // What a link itself is long says nothing of the file.
+        const bool counts = request.type != SftpType::kLstat || (mode & kModeKind) == kModeRegular;
+        if (reader.ok() && counts) {
           on_attributes(request, size);
         }
       }
@@ -262,7 +274,7 @@ void SftpStream::on_attributes(const Request& request, std::uint64_t size) {
   if (request.type == SftpType::kFstat && request.file != nullptr) {
     request.file->size = size;
     request.file->size_known = true;
-  } else if (request.type == SftpType::kStat) {
+  } else if (request.type == SftpType::kStat || request.type == SftpType::kLstat) {
     for (auto& [number, file] : files_) {
       if (file.path == request.names->path) {
         file.size = size;
@@ -295,6 +307,9 @@ void SftpStream::settle(Request& request, std::uint32_t status, bool told_status
       tell_close(*request.file, outcome, status, now_us);
     }
     return;
+  }
+  if (request.trims && outcome == FileOutcome::kDone) {
+    request.file->fresh = true;
   }
   FileEvent event = event_of(request);
   if (event.operation == FileOperation::kLookup) {
@@ -341,32 +356,11 @@ void SftpStream::tell_refused(const SftpRequest& request, const File* file,
   event.open_flags = request.open_flags;
   event.attributes = request.attributes;
   event.reason = reason;
+  event.rule = rules_.rule;
   if (file != nullptr) {
     event.file = file->number;
     event.path = event.path.empty() ? std::string_view(file->path) : event.path;
   }
-  events_.file_event(event);
-}
-
-void SftpStream::tell_close(const File& file, FileOutcome outcome, std::uint32_t status,
-                            std::int64_t now_us) {
-  FileEvent event;
-  event.operation = FileOperation::kClose;
-  event.outcome = outcome;
-  event.status = status;
-  event.file = file.number;
-  event.path = file.path;
-  event.open_flags = file.flags;
-  event.bytes_read = file.bytes_read;
-  event.bytes_written = file.bytes_written;
-  event.duration_us = now_us - file.opened_us;
-  const bool done = outcome == FileOutcome::kDone;
-  event.whole_read = done && file.read.kept && file.bytes_read == file.read.next &&
-                     (file.flags & kFileRead) != 0 &&
-                     (file.read.end_seen || (file.size_known && file.size == file.read.next));
-  event.whole_written = done && file.written.kept && file.fresh && !file.spoilt &&
-                        file.bytes_written == file.written.next && (file.flags & kFileWrite) != 0 &&
-                        (file.flags & kFileAppend) == 0;
   events_.file_event(event);
 }
 

@@ -211,9 +211,10 @@ Status SftpStream::note(const SftpRequest& request, File* file, File* other_file
     // The server may give the same handle to the next file before it answers.
     file->mapped = false;
     handles_.erase(handles_.find(request.handle));
-  } else if (request.type == SftpType::kFsetstat && request.attributes.has_size &&
-             request.attributes.size != file->written.next) {
-    file->spoilt = true;
+  } else if (request.type == SftpType::kFsetstat && request.attributes.has_size) {
+    // scp opens without truncating, and cuts off what may be left behind what it has written.
+    entry.trims = request.attributes.size == file->written.next && file->written.kept;
+    file->spoilt = file->spoilt || !entry.trims;
   } else if (request.extension == SftpExtension::kCopyData && other_file != nullptr) {
     other_file->spoilt = true;
   }
@@ -273,6 +274,51 @@ void SftpStream::erase_request(Requests::iterator at) {
   }
   release(file);
   release(other_file);
+}
+
+void SftpStream::tell_close(const File& file, FileOutcome outcome, std::uint32_t status,
+                            std::int64_t now_us) {
+  FileEvent event;
+  event.operation = FileOperation::kClose;
+  event.outcome = outcome;
+  event.status = status;
+  event.file = file.number;
+  event.path = file.path;
+  event.open_flags = file.flags;
+  event.bytes_read = file.bytes_read;
+  event.bytes_written = file.bytes_written;
+  event.duration_us = now_us - file.opened_us;
+  const auto why_part_read = [&]() -> std::string_view {
+    if (!file.read.kept || file.bytes_read != file.read.next) {
+      return "read out of order";
+    }
+    return file.read.end_seen || (file.size_known && file.size == file.read.next)
+               ? ""
+               : "not read to its end";
+  };
+  const auto why_part_written = [&]() -> std::string_view {
+    if (!file.fresh || (file.flags & kFileAppend) != 0) {
+      return "what the file held before was kept";
+    }
+    if (file.spoilt) {
+      return "a write failed, or the file was changed by other means";
+    }
+    return file.written.kept && file.bytes_written == file.written.next ? ""
+                                                                        : "written out of order";
+  };
+  const bool done = outcome == FileOutcome::kDone;
+  const bool reads = (file.flags & kFileRead) != 0;
+  const bool writes = (file.flags & kFileWrite) != 0;
+  event.whole_read = done && reads && why_part_read().empty();
+  event.whole_written = done && writes && why_part_written().empty();
+  if (!done) {
+    event.why_not_whole = "it was not closed";
+  } else if ((file.bytes_written > 0 || file.spoilt) && !event.whole_written) {
+    event.why_not_whole = why_part_written();
+  } else if (file.bytes_read > 0 && !event.whole_read) {
+    event.why_not_whole = why_part_read();
+  }
+  events_.file_event(event);
 }
 
 void SftpStream::finish(std::int64_t now_us) {

@@ -91,7 +91,7 @@ class SftpStream {
     std::uint32_t number = 0;
     bool folder = false;
     bool mapped = true;   // its handle is in handles_
-    bool fresh = false;   // it was empty when it was opened
+    bool fresh = false;   // nothing is left of what it held when it was opened
     bool spoilt = false;  // a write failed, or it was changed by other means
     std::uint32_t flags = 0;
     std::uint32_t uses = 0;  // requests_ that point here
@@ -120,6 +120,7 @@ class SftpStream {
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
     std::int64_t asked_us = 0;
+    bool trims = false;  // it makes the file end where what was written in order ends
     std::unique_ptr<Names> names;
   };
   using Requests = std::map<std::uint32_t, Request>;

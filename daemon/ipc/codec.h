@@ -47,6 +47,7 @@ void visit(auto& f, proto::FileRules& p) {
   f(p.digest);
   f(p.scp);
   f(p.rsync);
+  f(p.rule);
 }
 void visit(auto& f, proto::Permissions& p) {
   f(p.shell);

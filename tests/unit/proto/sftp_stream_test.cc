@@ -237,33 +237,15 @@ TEST(SftpStream, WhatLeadsToAnAllowedPathMayBeLookedAtAndNoLinkBeMade) {
   EXPECT_EQ(watched.answers(), (Answers{{4, 3}, {5, 3}, {6, 3}, {7, 3}}));
 }
 
-TEST(SftpStream, ContentOutOfOrderIsNoWholeFile) {
+TEST(SftpStream, ARefusalNamesTheRule) {
   FileRules rules;
-  rules.digest = true;
+  rules.upload = false;
+  rules.rule = "auditors";
   Watched watched(rules);
   watched.begin();
-  watched.open_file(1, "/a", kFileRead, "H");
-  ASSERT_TRUE(watched.client(sftp_test::read(2, "H", 0, 4)));
-  ASSERT_TRUE(watched.client(sftp_test::read(3, "H", 4, 4)));
-  ASSERT_TRUE(watched.server(data(3, "efgh")));
-  ASSERT_TRUE(watched.server(data(2, "abcd")));
-  ASSERT_TRUE(watched.client(sftp_test::close(4, "H")));
-  ASSERT_TRUE(watched.server(status(4, 0)));
-  EXPECT_EQ(watched.log.lines.back(), "close done #1 /a read 8 written 0");
-  EXPECT_EQ(watched.log.downloaded, "");
-}
-
-TEST(SftpStream, ASizeThatWasToldEndsAFileAsWellAsAnEof) {
-  Watched watched;
-  watched.begin();
-  ASSERT_TRUE(watched.client(path_request(17, 1, "/a")));
-  ASSERT_TRUE(watched.server(attrs(1, 4)));
-  watched.open_file(2, "/a", kFileRead, "H");
-  ASSERT_TRUE(watched.client(sftp_test::read(3, "H", 0, 4)));
-  ASSERT_TRUE(watched.server(data(3, "abcd")));
-  ASSERT_TRUE(watched.client(sftp_test::close(4, "H")));
-  ASSERT_TRUE(watched.server(status(4, 0)));
-  EXPECT_EQ(watched.log.lines.back(), "close done #1 /a read 4! written 0");
+  ASSERT_TRUE(watched.client(path_request(13, 1, "/a")));
+  EXPECT_EQ(watched.log.lines.back(), "remove refused /a");
+  EXPECT_EQ(watched.log.rule, "auditors");
 }
 
 TEST(SftpStream, TellsAtTheEndWhatWasOpenAndUnanswered) {

@@ -36,6 +36,9 @@ inline Bytes path_request(std::uint8_t type, std::uint32_t id, std::string_view 
 inline Bytes mkdir(std::uint32_t id, std::string_view path) {
   return frame(14, Writer().u32(id).text(path).u32(0).take());
 }
+inline Bytes set_size(std::uint32_t id, std::string_view handle, std::uint64_t size) {
+  return frame(10, Writer().u32(id).text(handle).u32(1).u64(size).take());
+}
 inline Bytes two_paths(std::uint8_t type, std::uint32_t id, std::string_view a,
                        std::string_view b) {
   return frame(type, Writer().u32(id).text(a).text(b).take());
@@ -57,6 +60,10 @@ inline Bytes name(std::uint32_t id, std::string_view path) {
 }
 inline Bytes attrs(std::uint32_t id, std::uint64_t size) {
   return frame(105, Writer().u32(id).u32(1).u64(size).take());
+}
+
+inline Bytes lstat_attrs(std::uint32_t id, std::uint64_t size, std::uint32_t mode) {
+  return frame(105, Writer().u32(id).u32(7).u64(size).u32(0).u32(0).u32(mode).take());
 }
 
 inline Bytes& operator+=(Bytes& to, const Bytes& more) {
@@ -84,6 +91,8 @@ class Log : public FileEvents {
     line += event.status == 0 ? "" : " status " + std::to_string(event.status);
     lines.push_back(line);
     reasons.emplace_back(event.reason);
+    why_not_whole = event.why_not_whole;
+    rule = event.rule;
   }
   void file_data(const FileData& data) override {
     std::string& to = data.from == Leg::kUpstream ? downloaded : uploaded;
@@ -91,6 +100,8 @@ class Log : public FileEvents {
   }
   std::vector<std::string> lines;
   std::vector<std::string> reasons;
+  std::string why_not_whole;  // of the last event
+  std::string rule;           // likewise
   std::string downloaded;
   std::string uploaded;
 };

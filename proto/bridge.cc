@@ -95,6 +95,7 @@ ChannelInfo Bridge::State::info(ChannelNumber number, const Channel& channel) co
       .open = channel.open && !closing,
       .moves_files = channel.files != nullptr,
       .detail = channel.detail,
+      .origin = channel.origin,
       .bytes_up = channel.num_bytes[index(Leg::kDownstream)],
       .bytes_down = channel.num_bytes[index(Leg::kUpstream)],
       .exit_status = channel.exit_status,

@@ -118,6 +118,7 @@ Status Bridge::State::on_open(Leg from, Payload payload) {
   channel.type = open.type;
   channel.opener = from;
   channel.detail = describe_destination(open);
+  channel.origin = describe_origin(open);
   ChannelSide& side = channel.side(from);
   side.peer_number = open.sender;
   side.max_packet = std::min(open.max_packet, limits::kMaxPacketBytes);

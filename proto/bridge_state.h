@@ -69,6 +69,7 @@ struct Channel {
   std::array<std::uint64_t, 2> num_bytes{};  // by the leg that sent
   AgentFilter agent;
   std::string detail;
+  std::string origin;
   std::string end_line;
   std::size_t end_sent = 0;
   std::unique_ptr<FileStage> files;  // null: it moves no files that we know of

@@ -48,6 +48,7 @@ struct ChannelInfo {
   bool open = false;         // confirmed, and not yet closed by either side
   bool moves_files = false;  // sftp, scp, rsync or git: told as file events
   std::string_view detail;
+  std::string_view origin;       // forwardings and X11: who caused it, as the opener wrote it
   std::uint64_t bytes_up = 0;    // data and extended data bytes relayed to the target
   std::uint64_t bytes_down = 0;  // … and to the user
   std::optional<std::uint32_t> exit_status = std::nullopt;

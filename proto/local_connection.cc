@@ -168,6 +168,7 @@ void LocalConnection::State::open_channel(const ChannelOpen& open) {
   channel.credit = open.window;
   channel.blocked = open.window == 0;
   channel.detail = describe_destination(open);
+  channel.origin = describe_origin(open);
   if (open.type == ChannelType::kSession) {
     ++num_sessions;
     channel.granted = kLocalSessionWindow;
@@ -272,6 +273,7 @@ ChannelInfo LocalConnection::State::info(ChannelNumber number, const LocalChanne
       .pty = channel.pty,
       .open = channel.step == LocalChannel::Step::kOpen,
       .detail = channel.detail,
+      .origin = channel.origin,
       .bytes_up = channel.bytes_up,
       .bytes_down = channel.bytes_down,
       .exit_status = channel.ending ? std::optional(channel.exit_status) : std::nullopt,

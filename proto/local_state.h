@@ -50,6 +50,7 @@ struct LocalChannel {
   std::size_t out_sent = 0;
 
   std::string detail;
+  std::string origin;
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;
 };

@@ -107,6 +107,12 @@ std::string subject(const OwnedNames& names) {
   return (names.user.empty() ? std::string("you") : names.user) + " may not ";
 }
 
+std::string host_and_port(std::string_view host, std::uint32_t port) {
+  const bool ipv6 = host.find(':') != std::string_view::npos;
+  const std::string shown = cut(host.substr(0, kDetailBytesMax - 16));
+  return (ipv6 ? "[" + shown + "]" : shown) + ":" + std::to_string(port);
+}
+
 }  // namespace
 
 std::string printable(std::string_view text) {
@@ -189,15 +195,16 @@ std::string open_refused_text(const OwnedNames& names, const ChannelOpen& open) 
 std::string describe_destination(const ChannelOpen& open) {
   switch (open.type) {
     case ChannelType::kDirectTcpip:
-    case ChannelType::kForwardedTcpip: {
-      const bool ipv6 = open.host_or_path.find(':') != std::string_view::npos;
-      std::string host = cut(open.host_or_path.substr(0, kDetailBytesMax - 16));
-      return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(open.port);
-    }
+    case ChannelType::kForwardedTcpip: return host_and_port(open.host_or_path, open.port);
     case ChannelType::kDirectStreamlocal:
     case ChannelType::kForwardedStreamlocal: return cut(open.host_or_path);
     default: return {};
   }
+}
+
+std::string describe_origin(const ChannelOpen& open) {
+  return open.originator_host.empty() ? std::string()
+                                      : host_and_port(open.originator_host, open.originator_port);
 }
 
 }  // namespace bastion::proto

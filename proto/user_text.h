@@ -38,5 +38,7 @@ std::string open_refused_text(const OwnedNames& names, const ChannelOpen& open);
 /// peer wrote it, cut at kDetailBytesMax.
 inline constexpr std::size_t kDetailBytesMax = 256;
 std::string describe_destination(const ChannelOpen& open);
+/// describe_origin is who caused it, likewise: "host:port", or empty where the opener names nobody.
+std::string describe_origin(const ChannelOpen& open);
 
 }  // namespace bastion::proto

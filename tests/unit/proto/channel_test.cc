@@ -289,7 +289,7 @@ TEST(Printable, CutsLongTexts) {
 }
 
 TEST(ShortName, IsOneWordForEachKind) {
-  ChannelInfo info{.type = ChannelType::kSession, .detail = "sftp"};
+  ChannelInfo info{.type = ChannelType::kSession, .detail = "sftp", .origin = {}};
   EXPECT_EQ(short_name(info), "session");
   info.use = ChannelUse::kShell;
   EXPECT_EQ(short_name(info), "shell");

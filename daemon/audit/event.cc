@@ -35,6 +35,18 @@ void append_value(std::string& out, const Value& value) {
   }
 }
 
+void append_members(std::string& out, const Event& event) {
+  out += "\"event\":\"";
+  out += info(event.name).name;
+  out += '"';
+  for (const Value& value : event.values) {
+    out += ",\"";
+    out += info(value.key).name;
+    out += "\":";
+    append_value(out, value);
+  }
+}
+
 }  // namespace
 
 Event& Event::text(Key key, std::string_view bytes) {
@@ -142,16 +154,15 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 std::string body_of(const Event& event) {
-  std::string out = "\"time\":\"" + time_text(event.time_us) + "\",\"event\":\"";
-  out += info(event.name).name;
-  out += '"';
-  for (const Value& value : event.values) {
-    out += ",\"";
-    out += info(value.key).name;
-    out += "\":";
-    append_value(out, value);
-  }
+  std::string out = "\"time\":\"" + time_text(event.time_us) + "\",";
+  append_members(out, event);
   return out;
+}
+
+std::string object_of(const Event& event) {
+  std::string out = "{";
+  append_members(out, event);
+  return out + "}";
 }
 
 }  // namespace bastion::audit

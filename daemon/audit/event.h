@@ -86,6 +86,10 @@ std::optional<std::uint64_t> parse_time(std::string_view text);
 /// gives the bytes back.
 std::string body_of(const Event& event);
 
+/// object_of is the same as a JSON object of its own, without the time: what a recording's entry
+/// says, whose time and session are known.
+std::string object_of(const Event& event);
+
 /// append_json_string writes a JSON string (RFC 8259) of text that is valid UTF-8 without controls.
 void append_json_string(std::string& out, std::string_view text);
 

@@ -50,6 +50,7 @@ constexpr std::array<KeyInfo, kNumKeys> kKeys = {{
     {"type", Kind::kText},
     {"use", Kind::kText},
     {"opener", Kind::kText},
+    {"origin", Kind::kText},
     {"detail", Kind::kText},
     {"request", Kind::kText},
     {"forced", Kind::kFlag},
@@ -71,6 +72,7 @@ constexpr std::array<KeyInfo, kNumKeys> kKeys = {{
     {"whole_written", Kind::kFlag},
     {"digest_read", Kind::kText},
     {"digest_written", Kind::kText},
+    {"no_digest", Kind::kText},
     {"status", Kind::kNumber},
     {"recording", Kind::kText},
     {"state", Kind::kText},
@@ -139,14 +141,15 @@ constexpr Key kTargetLoginKeys[] = {
     Key::kServer,        Key::kReason,      Key::kDownKex,    Key::kDownHostKey, Key::kDownCipherIn,
     Key::kDownCipherOut, Key::kDownMacIn,   Key::kDownMacOut, Key::kUpKex,       Key::kUpHostKey,
     Key::kUpCipherIn,    Key::kUpCipherOut, Key::kUpMacIn,    Key::kUpMacOut};
-constexpr Key kChannelOpenKeys[] = {Key::kSession, Key::kUser, Key::kLogin,  Key::kTarget,
-                                    Key::kChannel, Key::kType, Key::kOpener, Key::kDetail};
+constexpr Key kChannelOpenKeys[] = {Key::kSession, Key::kUser,    Key::kLogin,
+                                    Key::kTarget,  Key::kChannel, Key::kType,
+                                    Key::kOpener,  Key::kDetail,  Key::kOrigin};
 constexpr Key kChannelRefusedKeys[] = {Key::kSession, Key::kUser,   Key::kLogin,  Key::kTarget,
                                        Key::kType,    Key::kOpener, Key::kDetail, Key::kReason};
 constexpr Key kChannelCloseKeys[] = {
-    Key::kSession,   Key::kUser,       Key::kLogin,     Key::kTarget, Key::kChannel,
-    Key::kType,      Key::kUse,        Key::kOpener,    Key::kDetail, Key::kBytesUp,
-    Key::kBytesDown, Key::kDurationUs, Key::kExitStatus};
+    Key::kSession, Key::kUser,      Key::kLogin,      Key::kTarget,    Key::kChannel,
+    Key::kType,    Key::kUse,       Key::kOpener,     Key::kDetail,    Key::kOrigin,
+    Key::kBytesUp, Key::kBytesDown, Key::kDurationUs, Key::kExitStatus};
 constexpr Key kRequestKeys[] = {Key::kSession, Key::kUser,    Key::kLogin,
                                 Key::kTarget,  Key::kChannel, Key::kRequest,
                                 Key::kDetail,  Key::kOutcome, Key::kForced};
@@ -165,7 +168,7 @@ constexpr Key kFileKeys[] = {
     Key::kTool,         Key::kOperation, Key::kOutcome,      Key::kFileNumber, Key::kPath,
     Key::kOtherPath,    Key::kName,      Key::kFlags,        Key::kAttributes, Key::kBytesRead,
     Key::kBytesWritten, Key::kWholeRead, Key::kWholeWritten, Key::kDigestRead, Key::kDigestWritten,
-    Key::kStatus,       Key::kReason,    Key::kDurationUs};
+    Key::kNoDigest,     Key::kStatus,    Key::kReason,       Key::kRule,       Key::kDurationUs};
 constexpr Key kRecordingOpenKeys[] = {Key::kSession, Key::kUser,      Key::kLogin,
                                       Key::kTarget,  Key::kRecording, Key::kMode};
 constexpr Key kRecordingCloseKeys[] = {Key::kSession,   Key::kUser,  Key::kLogin,  Key::kTarget,

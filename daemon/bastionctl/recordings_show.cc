@@ -81,13 +81,71 @@ void Channel::take(const recording::Entry& entry) {
   }
 }
 
+/// Happened is one file operation, or something about a forwarding.
+struct Happened {
+  std::uint64_t time_us = 0;
+  std::uint32_t channel = 0;
+  Json about;
+};
+/// So many of them are shown; a copy of a tree has millions.
+constexpr std::size_t kHappenedMax = 10'000;
+
+/// shown is a text of an entry as it was escaped once; a recording may hold anything else.
+std::string shown(const std::string& text) {
+  return escaped(unescaped(text).value_or(text), SIZE_MAX);
+}
+
+/// happened_line is one of them for people: what, with what, how much, what came of it.
+std::string happened_line(const Json& about) {
+  const auto text = [&](const char* name) {
+    const auto found = about.find(name);
+    return found == about.end() ? std::string()
+           : found->is_string() ? shown(found->get<std::string>())
+           : found->is_number() ? grouped(found->get<std::uint64_t>())
+                                : std::string();
+  };
+  std::string out = text(about.contains("operation") ? "operation" : "event");
+  for (const char* name :
+       {"name", "request", "type", "path", "other_path", "detail", "host", "flags", "attributes"}) {
+    out += text(name).empty() ? "" : "  " + text(name);
+  }
+  for (const auto& [name, what] :
+       {std::pair("bytes_read", "read"), std::pair("bytes_written", "written"),
+        std::pair("bytes_up", "up"), std::pair("bytes_down", "down")}) {
+    if (!text(name).empty() && text(name) != "0") {
+      out += std::string("  ") + what + " " + text(name);
+    }
+  }
+  for (const char* name : {"outcome", "reason", "digest_read", "digest_written", "no_digest"}) {
+    out += text(name).empty() ? "" : "  " + text(name);
+  }
+  return out;
+}
+
 struct Seen {
   recording::Metadata metadata;
   std::map<std::uint32_t, Channel> channels;
+  std::vector<Happened> happened;
+  std::uint64_t num_happened = 0;
   std::optional<recording::End> end;
   std::uint64_t last_us = 0;
   bool is_signed = false;
+
+  void take(const recording::Entry& entry);
 };
+
+void Seen::take(const recording::Entry& entry) {
+  last_us = std::max(last_us, entry.time_us);
+  if (entry.channel != 0) {
+    channels[entry.channel].take(entry);
+  }
+  if (entry.kind == EntryKind::kFile || entry.kind == EntryKind::kForward) {
+    Json about = Json::parse(as_text(entry.bytes), nullptr, false);
+    if (about.is_object() && num_happened++ < kHappenedMax) {
+      happened.push_back({entry.time_us, entry.channel, std::move(about)});
+    }
+  }
+}
 
 Json json_of(const Seen& seen, const Recordings::Outcome& outcome) {
   Json json = Json::parse(recording::to_json(seen.metadata), nullptr, false);
@@ -113,6 +171,14 @@ Json json_of(const Seen& seen, const Recordings::Outcome& outcome) {
                                 {"events", channel.events},
                                 {"capped", channel.capped}});
   }
+  json["events"] = Json::array();
+  for (const Happened& one : seen.happened) {
+    Json about = one.about;
+    about["time_us"] = one.time_us;
+    about["channel"] = one.channel;
+    json["events"].push_back(std::move(about));
+  }
+  json["num_events"] = seen.num_happened;
   return json;
 }
 
@@ -157,6 +223,16 @@ void print(const Seen& seen) {
     line("  capped", channel.capped);
     line("  exit", channel.exit);
   }
+  if (!seen.happened.empty()) {
+    std::puts("");
+  }
+  for (const Happened& one : seen.happened) {
+    std::printf("%s  channel %u  %s\n", when(one.time_us).substr(11, 8).c_str(), one.channel,
+                happened_line(one.about).c_str());
+  }
+  if (seen.num_happened > seen.happened.size()) {
+    std::printf("… and %s more\n", grouped(seen.num_happened - seen.happened.size()).c_str());
+  }
 }
 
 }  // namespace
@@ -175,10 +251,7 @@ int recordings_show(const RecordingsOptions& options) {
     if (const auto* metadata = std::get_if<recording::Metadata>(&item)) {
       seen.metadata = *metadata;
     } else if (const auto* entry = std::get_if<recording::Entry>(&item)) {
-      seen.last_us = std::max(seen.last_us, entry->time_us);
-      if (entry->channel != 0) {
-        seen.channels[entry->channel].take(*entry);
-      }
+      seen.take(*entry);
     } else if (const auto* end = std::get_if<recording::End>(&item)) {
       seen.end = *end;
     } else {

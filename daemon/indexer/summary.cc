@@ -61,9 +61,7 @@ class Summariser {
         append(summary_.content.input, as_text(entry.bytes), kOtherTextMax);
         break;
       case EntryKind::kFile:
-      case EntryKind::kForward:
-        append(summary_.content.file, as_text(entry.bytes), kOtherTextMax);
-        break;
+      case EntryKind::kForward: names(entry); break;
       case EntryKind::kChannelClose:
         if (const auto at = channels_.find(entry.channel); at != channels_.end()) {
           look(at->second);
@@ -103,6 +101,19 @@ class Summariser {
     }
   }
 
+  // names: what an operation or a forwarding was about; its other words would be found everywhere.
+  void names(const recording::Entry& entry) {
+    const auto json = nlohmann::json::parse(as_text(entry.bytes), nullptr, false);
+    for (const char* name : {"path", "other_path", "name", "detail", "host"}) {
+      if (json.is_object() && json.contains(name) && json[name].is_string()) {
+        const std::string text = json[name].get<std::string>();
+        if (seen_names_.insert(std::hash<std::string>()(text)).second) {
+          append(summary_.content.file, text, kOtherTextMax);
+        }
+      }
+    }
+  }
+
   void output(const recording::Entry& entry) {
     if (!may_have(entry.channel)) {
       return;
@@ -134,6 +145,7 @@ class Summariser {
   Summary& summary_;
   std::map<std::uint32_t, Channel> channels_;
   std::unordered_set<std::size_t> seen_;  // lines that are in the text already
+  std::unordered_set<std::size_t> seen_names_;
 };
 
 }  // namespace

@@ -69,6 +69,7 @@ std::string_view type_name(Type type) {
     case Type::kReloadRefused: return "ReloadRefused";
     case Type::kAuditState: return "AuditState";
     case Type::kAuditNote: return "AuditNote";
+    case Type::kAuditAccepted: return "AuditAccepted";
   }
   return {};
 }

@@ -75,6 +75,7 @@ enum class Type : std::uint8_t {
   kListing = 66,
   kEndSession = 67,
   kRecordingReady = 68,
+  kAuditAccepted = 69,
   // worker → warden
   kSignRekey = 70,
   kTargetVerify = 71,
@@ -591,10 +592,23 @@ struct SessionEvent {
 };
 /// AuditNote (one-way): something happened in a session that belongs into the audit log. Only what
 /// audit/schema.h lets a worker say, and without who and where: the warden adds those.
+/// Its digests are numbers of the session's own, by which the recorder has what went through the
+/// worker's ring (record_ring/layout.h); 0: none.
 struct AuditNote {
   static constexpr Type kType = Type::kAuditNote;
   audit::Event event;
-  void fields(auto& f) { f(event); }
+  std::uint32_t digest_read = 0, digest_written = 0;
+  void fields(auto& f) {
+    f(event);
+    f(digest_read);
+    f(digest_written);
+  }
+};
+/// AuditAccepted (warden → worker): so many of the worker's AuditNotes, the oldest, are on record.
+struct AuditAccepted {
+  static constexpr Type kType = Type::kAuditAccepted;
+  std::uint32_t count = 0;
+  void fields(auto& f) { f(count); }
 };
 /// SessionStats (one-way, at most one a second and only when something changed).
 struct SessionStats {
@@ -843,15 +857,23 @@ struct RecorderState {
 };
 /// AuditEvent: one event for the audit log. The warden numbers them from 1; `again` says that the
 /// recorder before this one got it, too, and may have written it. AuditState answers.
+/// `worker` and `session_number` say whose digests those are.
 struct AuditEvent {
   static constexpr Type kType = Type::kAuditEvent;
   std::uint64_t number = 0;
   bool again = false;
   audit::Event event;
+  std::uint32_t worker = 0;
+  SessionId session_number = 0;
+  std::uint32_t digest_read = 0, digest_written = 0;
   void fields(auto& f) {
     f(number);
     f(again);
     f(event);
+    f(worker);
+    f(session_number);
+    f(digest_read);
+    f(digest_written);
   }
 };
 /// AuditState: what the log has accepted, and whether it takes more; after each batch of events and

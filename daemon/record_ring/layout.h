@@ -44,8 +44,29 @@ static_assert(kDataOffset % 4096 == 0 && kDataBytes % 4096 == 0);
 
 /// A frame's kind: that of the entry which it becomes (recording::EntryKind; the payload is then
 /// the entry's bytes), or one of these, which go into no recording and need no credit.
-inline constexpr std::uint8_t kKindAuditEvent = 64;  // one event for the audit log, encoded
-inline constexpr std::uint8_t kKindDigest = 65;      // u32 handle, then bytes of a file
+inline constexpr std::uint8_t kKindDigest = 65;  // DigestHeader, then bytes of a file
+/// A file entry that lacks its digests, and counts against the credit: DigestRefs, then the JSON
+/// object, padded with blanks before its last brace so that the recorder has room for them.
+inline constexpr std::uint8_t kKindFileWithDigest = 66;
+
+/// DigestHeader begins a piece of a file's content. `digest` is the session's own number of it.
+/// Pieces come in order and without gaps, from offset 0; the last one is empty.
+struct DigestHeader {
+  enum Step : std::uint32_t { kContent, kEnd, kDrop };
+  std::uint32_t digest = 0;
+  std::uint32_t step = kContent;
+  std::uint64_t offset = 0;
+};
+static_assert(sizeof(DigestHeader) == 16);
+
+/// DigestRefs names the digests of what was read and written; 0: none.
+struct DigestRefs {
+  std::uint32_t read = 0;
+  std::uint32_t written = 0;
+};
+static_assert(sizeof(DigestRefs) == 8);
+/// `,"digest_written":"sha256:HEX"` for both, or the longest `no_digest`.
+inline constexpr std::size_t kDigestRoomBytes = 192;
 
 /// FrameHeader goes before every payload; both together are padded to 8 bytes.
 struct FrameHeader {

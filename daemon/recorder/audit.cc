@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -59,15 +60,22 @@ void Recorder::make_audit() {
 
 // on_audit_event: what the warden tells again may be in the file, since the recorder before us died
 // between its write and its word.
-void Recorder::on_audit_event(const ipc::AuditEvent& message) {
+void Recorder::on_audit_event(ipc::AuditEvent message) {
   if (audit_ == nullptr) {
     return;
   }
   audit_taken_ = message.number;
   audit_answer_due_ = true;
-  const bool is_there =
-      message.again &&
-      audit_->last_lines().find(audit::body_of(message.event) + ",\"prev\":") != std::string::npos;
+  const std::string body = message.again ? audit::body_of(message.event) : std::string();
+  const auto ends_by = [&](std::string_view what) {
+    return audit_->last_lines().find(body + std::string(what)) != std::string::npos;
+  };
+  // The one before us may have had digests that we have not.
+  const bool is_there = message.again && (ends_by(",\"prev\":") ||
+                                          std::ranges::any_of(Digests::kCompletedBy, ends_by));
+  if (!is_there && (message.digest_read != 0 || message.digest_written != 0)) {
+    add_digests(message);
+  }
   if (!is_there) {
     audit_->add(message.event);
     ++audit_added_;
@@ -75,6 +83,25 @@ void Recorder::on_audit_event(const ipc::AuditEvent& message) {
   audit_numbers_.emplace_back(audit_added_, message.number);
   if (message.event.name == audit::Name::kServiceStop) {
     stopping_ = true;
+  }
+}
+
+// add_digests: what they are of was put into the worker's ring before this event was sent.
+void Recorder::add_digests(ipc::AuditEvent& message) {
+  const auto missing = [&](std::uint32_t digest) {
+    return digest != 0 && !digests_.find({message.worker, message.session_number, digest});
+  };
+  if (missing(message.digest_read) || missing(message.digest_written)) {
+    (void)read_supervisor();  // a ring is told by it before the warden hears of its worker
+    for (const auto& ring : rings_) {
+      if (ring->worker == message.worker && !ring->broken) {
+        drain(*ring, mono_now());
+      }
+    }
+  }
+  digests_.complete(message);
+  for (const std::uint32_t digest : {message.digest_read, message.digest_written}) {
+    digests_.forget({message.worker, message.session_number, digest});
   }
 }
 

@@ -20,6 +20,9 @@ constexpr std::int64_t kBusyNs = kNsPerSecond;
 /// Frames wait in the ring for each other so long, so that blocks are worth their overhead.
 constexpr std::int64_t kGatherNs = 200 * kNsPerMs;
 constexpr std::size_t kGatherBytes = 256 * 1024;
+/// What is taken from a ring at once, before its worker may put more there: a millisecond's
+/// hashing.
+constexpr std::uint64_t kPassBytes = std::uint64_t{2} << 20;
 /// Messages taken from one channel before the rings have their turn.
 constexpr int kMessagesPerTurn = 256;
 /// How long the rings of workers that die with the supervisor are watched for their last frames.
@@ -307,9 +310,9 @@ bool Recorder::on_warden_message(ipc::Received& received) {
       return message.has_value();
     }
     case ipc::Type::kAuditEvent: {
-      const auto message = ipc::decode<ipc::AuditEvent>(received.body);
+      auto message = ipc::decode<ipc::AuditEvent>(received.body);
       if (message) {
-        on_audit_event(*message);
+        on_audit_event(std::move(*message));
       }
       return message.has_value();
     }
@@ -368,10 +371,15 @@ void Recorder::drain(Ring& ring, MonoTime now) {
       good = std::unexpected(frame.error());
       break;
     }
-    if (recordings_ != nullptr && recording::is_entry_kind(frame->header.kind)) {
-      recordings_->take(ring.generation, *frame);
-    }
+    take(ring, *frame);
     position = frame->end;
+    if (position - ring.consumer.tail() >= kPassBytes) {
+      // The worker goes on while we do.
+      if (recordings_ != nullptr) {
+        recordings_->flush();
+      }
+      ring.consumer.pass(position);
+    }
   }
   if (recordings_ != nullptr) {
     recordings_->flush();
@@ -382,6 +390,25 @@ void Recorder::drain(Ring& ring, MonoTime now) {
     context_.log.error("a worker's ring is malformed",
                        {{"worker", ring.worker}, {"error", describe(good.error())}});
     tell_supervisor(ipc::RingBroken{ring.generation, std::string(good.error().text)});
+  }
+}
+
+void Recorder::take(Ring& ring, const record::Frame& frame) {
+  if (frame.header.kind == record::kKindDigest) {
+    return digests_.take(ring.worker, ring.generation, frame);
+  }
+  if (recordings_ == nullptr) {
+    return;
+  }
+  if (frame.header.kind == record::kKindFileWithDigest) {
+    const Bytes entry = digests_.complete(ring.worker, frame);
+    record::Frame completed = frame;
+    completed.header.kind = static_cast<std::uint8_t>(recording::EntryKind::kFile);
+    completed.payload = entry;
+    return recordings_->take(ring.generation, completed);
+  }
+  if (recording::is_entry_kind(frame.header.kind)) {
+    recordings_->take(ring.generation, frame);
   }
 }
 
@@ -410,6 +437,7 @@ void Recorder::release_retired() {
     if (recordings_ != nullptr) {
       recordings_->forget_ring(ring->generation);
     }
+    digests_.ring_gone(ring->generation);
     tell_supervisor(ipc::RingDone{ring->generation});
     return true;
   });

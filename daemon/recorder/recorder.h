@@ -8,6 +8,7 @@
 #include "daemon/ipc/channel.h"
 #include "daemon/process.h"
 #include "daemon/record_ring/record_ring.h"
+#include "daemon/recorder/digests.h"
 #include "daemon/recorder/recordings.h"
 #include "daemon/recorder/store.h"
 #include "daemon/recorder/table.h"
@@ -46,6 +47,7 @@ class Recorder final : public audit::LogOwner {
   void add_ring(const ipc::AddRing& message, UniqueFd memory, UniqueFd bell);
   void retire_ring(std::uint32_t generation);
   void drain(Ring& ring, MonoTime now);
+  void take(Ring& ring, const record::Frame& frame);
   void drain_what_is_due(MonoTime now, bool all);
   void make_recordings();
   void apply_settings();
@@ -57,7 +59,8 @@ class Recorder final : public audit::LogOwner {
   // audit.cc: the audit log.
   bool open_audit_folder();
   void make_audit();
-  void on_audit_event(const ipc::AuditEvent& message);
+  void on_audit_event(ipc::AuditEvent message);
+  void add_digests(ipc::AuditEvent& message);
   void on_audit_signature(const ipc::HeadSigned& message);
   void audit_turn();
   /// The number of its questions to the warden; recordings count up from 1.
@@ -85,6 +88,7 @@ class Recorder final : public audit::LogOwner {
   std::unique_ptr<Store> store_;  // none where only the audit log is kept
   Table table_;
   std::unique_ptr<Recordings> recordings_;
+  Digests digests_;
   ipc::RecorderState told_;  // what the warden last heard
   MonoTime told_at_{};
   UniqueFd audit_folder_;

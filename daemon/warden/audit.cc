@@ -1,6 +1,7 @@
 #include "daemon/warden/audit.h"
 
 #include <algorithm>
+#include <map>
 
 #include "config/user_name.h"
 #include "daemon/ipc/codec.h"
@@ -15,25 +16,33 @@ constexpr PeerId kRecorder{ipc::Role::kRecorder, 0};
 
 }  // namespace
 
-void AuditTrail::add(audit::Event event) {
+void AuditTrail::add(ipc::AuditEvent message, std::optional<PeerId> from) {
   if (!enabled_) {
     return;
   }
   last_time_us_ = std::max(io_.wall_now_us(), last_time_us_ + 1);
-  event.time_us = last_time_us_;
+  message.event.time_us = last_time_us_;
+  message.number = ++last_number_;
   std::size_t bytes = sizeof(Waiting);
-  for (const audit::Value& value : event.values) {
+  for (const audit::Value& value : message.event.values) {
     bytes += sizeof value + value.text.size();
   }
-  waiting_.push_back({++last_number_, std::move(event), io_.now(), bytes});
+  waiting_.push_back({std::move(message), io_.now(), bytes, from});
   waiting_bytes_ += bytes;
-  send(waiting_.back(), false);
+  send(waiting_.back());
 }
 
-void AuditTrail::send(const Waiting& waiting, bool again) {
+void AuditTrail::send(const Waiting& waiting) {
   if (recorder_is_there_) {
-    io_.send(kRecorder, ipc::encode({}, ipc::AuditEvent{waiting.number, again, waiting.event}),
-             UniqueFd());
+    io_.send(kRecorder, ipc::encode({}, waiting.message), UniqueFd());
+  }
+}
+
+void AuditTrail::forget(PeerId peer) {
+  for (Waiting& waiting : waiting_) {
+    if (waiting.from == peer) {
+      waiting.from.reset();
+    }
   }
 }
 
@@ -47,15 +56,23 @@ void AuditTrail::when_accepted(std::function<void()> then) {
 void AuditTrail::recorder_came() {
   recorder_is_there_ = true;
   for (Waiting& waiting : waiting_) {
-    send(waiting, true);
+    waiting.message.again = true;
+    send(waiting);
   }
 }
 
 void AuditTrail::on_state(ipc::AuditState state) {
   state_ = std::move(state);
-  while (!waiting_.empty() && waiting_.front().number <= state_.accepted) {
+  std::map<PeerId, std::uint32_t> reported;
+  while (!waiting_.empty() && waiting_.front().message.number <= state_.accepted) {
+    if (waiting_.front().from) {
+      ++reported[*waiting_.front().from];
+    }
     waiting_bytes_ -= waiting_.front().bytes;
     waiting_.pop_front();
+  }
+  for (const auto& [worker, count] : reported) {
+    io_.send(worker, ipc::encode({}, ipc::AuditAccepted{count}), UniqueFd());
   }
   // A held call may add events, or hold another; those that were there go in their order.
   while (!held_.empty() && held_.front().first <= state_.accepted) {
@@ -234,6 +251,7 @@ void Warden::audit_process_end(PeerId peer, const Peer& gone) {
   if (peer == kRecorder) {
     audit_.recorder_gone();
   }
+  audit_.forget(peer);
   if (shutting_down_) {
     return;
   }
@@ -250,20 +268,23 @@ bool Warden::audit_is_done() const {
 }
 
 // on_audit_note: a worker reports what happened in a session of its own; who and where is ours.
-void Warden::on_audit_note(const Caller& caller, Session& session, ipc::AuditNote message) {
+void Warden::on_audit_note(const Caller& caller, const Session& session, ipc::AuditNote message) {
   using audit::Key;
-  constexpr std::uint32_t kNotesMax = 10'000'000;
   audit::Event& noted = message.event;
   if (!noted.check() || !audit::info(noted.name).from_worker ||
       noted.find(Key::kSession) != nullptr || noted.find(Key::kUser) != nullptr ||
-      noted.find(Key::kLogin) != nullptr || noted.find(Key::kTarget) != nullptr ||
-      ++session.audit_notes > kNotesMax) {
+      noted.find(Key::kLogin) != nullptr || noted.find(Key::kTarget) != nullptr) {
     return violated(caller.peer, "it reported an event that cannot be");
   }
   audit::Event event = event_of(noted.name, session);
   event.values.insert(event.values.end(), std::make_move_iterator(noted.values.begin()),
                       std::make_move_iterator(noted.values.end()));
-  audit_.add(std::move(event));
+  audit_.add({.event = std::move(event),
+              .worker = caller.peer.index,
+              .session_number = caller.session_id,
+              .digest_read = message.digest_read,
+              .digest_written = message.digest_written},
+             caller.peer);
 }
 
 void Warden::sign_audit_head(const Caller& caller, const crypto::PrivateKey& key,

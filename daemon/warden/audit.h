@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "daemon/audit/chain.h"
@@ -31,8 +32,12 @@ class AuditTrail {
   void set_enabled(bool enabled) { enabled_ = enabled; }
   bool enabled() const { return enabled_; }
 
-  /// add gives the event its time: later than that of the one before, always.
-  void add(audit::Event event);
+  /// add gives the event its time: later than that of the one before, always. `from` is the worker
+  /// that reported it, and hears when it is accepted.
+  void add(audit::Event event) { add({.event = std::move(event)}, std::nullopt); }
+  void add(ipc::AuditEvent message, std::optional<PeerId> from);
+  /// forget: that process is gone; its successor is told nothing of its events.
+  void forget(PeerId peer);
   /// when_accepted does `then` when everything added so far is on record; at once where it is.
   void when_accepted(std::function<void()> then);
 
@@ -50,12 +55,12 @@ class AuditTrail {
 
  private:
   struct Waiting {
-    std::uint64_t number;
-    audit::Event event;
+    ipc::AuditEvent message;
     MonoTime since;
     std::size_t bytes;
+    std::optional<PeerId> from;
   };
-  void send(const Waiting& waiting, bool again);
+  void send(const Waiting& waiting);
 
   WardenIo& io_;
   bool enabled_ = false;

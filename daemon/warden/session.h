@@ -62,7 +62,6 @@ struct Session {
   std::uint32_t tunnels = 0;
   std::uint32_t target_signs = 0;
   std::uint32_t events = 0;
-  std::uint32_t audit_notes = 0;
 
   std::vector<std::uint32_t> dials;  // under way: rows of the warden's table
 

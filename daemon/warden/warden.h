@@ -193,7 +193,7 @@ class Warden {
   void audit_process_end(PeerId peer, const Peer& gone);
   void sign_audit_head(const Caller& caller, const crypto::PrivateKey& key,
                        const ipc::SignHead& message);
-  void on_audit_note(const Caller& caller, Session& session, ipc::AuditNote message);
+  void on_audit_note(const Caller& caller, const Session& session, ipc::AuditNote message);
   void on_audit_state(ipc::AuditState message);
   void watch_audit();
   /// audit_is_done: the last events are accepted and signed, or the recorder takes too long.

@@ -1,3 +1,4 @@
+#include "daemon/worker/file_events.h"
 #include "daemon/worker/session.h"
 #include "daemon/worker/worker.h"
 
@@ -14,11 +15,50 @@ std::string_view name_of(const auto* algorithm) {
   return algorithm == nullptr ? std::string_view() : std::string_view(algorithm->name);
 }
 
+// A recording's entry has the channel beside what the event says.
+Event with_channel(Event event, const proto::ChannelInfo& channel) {
+  event.values.insert(event.values.begin(),
+                      {.key = Key::kChannel, .number = channel.number, .text = {}, .list = {}});
+  return event;
+}
+
 }  // namespace
 
-void WorkerSession::tell_audit(Event event) {
+void WorkerSession::tell_audit(Event event, record::DigestRefs digests) {
   if (adopt_.audited) {
-    worker_.tell(*this, ipc::AuditNote{std::move(event)});
+    worker_.tell_audit(*this, {std::move(event), digests.read, digests.written});
+  }
+}
+
+bool WorkerSession::waits_for_audit() const {
+  return adopt_.audited && (state_ == State::kBridged || state_ == State::kLocal) && !finished_ &&
+         end_reason_.empty() && worker_.audit_full();
+}
+
+// holds_back: something happened that is not on its way to the record yet, so nobody hears of it.
+bool WorkerSession::holds_back() {
+  worker_.push_audit();
+  return (recording_ != nullptr && recording_->owes()) || (adopt_.audited && worker_.audit_stuck());
+}
+
+void WorkerSession::file_event(const proto::ChannelInfo& channel, const proto::FileEvent& event) {
+  Event told = daemon::file_event(event);
+  FileDigests::Closed digests;
+  if (digests_ != nullptr && event.operation == proto::FileOperation::kClose) {
+    digests = digests_->close(channel.number, event);
+    told.text(Key::kDigestRead, digests.empty_read ? kEmptyDigest : "")
+        .text(Key::kDigestWritten, digests.empty_written ? kEmptyDigest : "")
+        .text(Key::kNoDigest, digests.missing);
+  }
+  if (recording_ != nullptr) {
+    recording_->file(channel, audit::object_of(told), digests.refs);
+  }
+  tell_audit(with_channel(std::move(told), channel), digests.refs);
+}
+
+void WorkerSession::file_data(const proto::ChannelInfo& channel, const proto::FileData& data) {
+  if (digests_ != nullptr) {
+    digests_->data(channel.number, data);
   }
 }
 
@@ -51,14 +91,14 @@ void WorkerSession::audit_target_login(std::string_view reason) {
 
 void WorkerSession::audit_channel(Name name, const proto::ChannelInfo& channel) {
   Event event(name);
-  event.number(Key::kChannel, channel.number).text(Key::kType, type_name(channel.type));
+  event.text(Key::kType, type_name(channel.type));
   event.text(Key::kOpener, channel.opener == proto::Leg::kDownstream ? "user" : "target");
   const bool is_session = channel.type == proto::ChannelType::kSession;
   if (name == Name::kChannelOpen) {
     audit_opened_[channel.number] = worker_.now();
   }
   if (!is_session) {
-    event.text(Key::kDetail, channel.detail);
+    event.text(Key::kDetail, channel.detail).text(Key::kOrigin, channel.origin);
   }
   if (name == Name::kChannelClose) {
     event.text(Key::kUse, is_session ? short_name(channel) : std::string_view())
@@ -73,7 +113,10 @@ void WorkerSession::audit_channel(Name name, const proto::ChannelInfo& channel) 
       event.number(Key::kExitStatus, *channel.exit_status);
     }
   }
-  tell_audit(std::move(event));
+  if (recording_ != nullptr && !is_session) {
+    recording_->forward(channel, event);
+  }
+  tell_audit(with_channel(std::move(event), channel));
 }
 
 void WorkerSession::audit_refused(proto::ChannelType type, std::string_view opener,
@@ -83,6 +126,9 @@ void WorkerSession::audit_refused(proto::ChannelType type, std::string_view open
       .text(Key::kOpener, opener)
       .text(Key::kDetail, detail)
       .text(Key::kReason, text);
+  if (recording_ != nullptr && type != proto::ChannelType::kSession) {
+    recording_->forward(event);
+  }
   tell_audit(std::move(event));
 }
 

@@ -1,9 +1,11 @@
 #include "daemon/worker/recording.h"
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 
 #include "base/limits.h"
+#include "proto/file_commands.h"
 
 namespace bastion::daemon {
 namespace {
@@ -17,6 +19,11 @@ constexpr std::size_t kPacketFramesMax = record::frame_bytes(limits::kPacketLeng
                                          record::frame_bytes(EchoFilter::kWaitingMax) + 4096;
 /// Room that is left for what comes without a packet: the ends of sessions.
 constexpr std::size_t kRoomKept = std::size_t{1} << 20;
+/// What waits for room: the events of the packet that was taken last. 2,500 requests in one, and
+/// the names of all that one window (2 MiB) holds, each octet of them written with five.
+constexpr std::size_t kWaitingBytesMax = std::size_t{16} << 20;
+/// An event of a file operation fits into one entry: three long names, and everything else.
+static_assert(3 * audit::kTextBytesMax * 5 + 4096 <= recording::kEntryBytesMax);
 
 std::int64_t now_us() {
   timespec now{};
@@ -41,17 +48,48 @@ proto::RecordTerms strictest(const proto::RecordPlan& plan) {
 }  // namespace
 
 bool SessionRecording::has_room() {
-  starved_ = starved_ || lost_ || ring_.room() < kRoomKept ||
+  starved_ = starved_ || lost_ || owes() || ring_.room() < kRoomKept ||
              ring_.granted(slot_) < spent_ + kPacketFramesMax;
   return !starved_;
 }
 
-bool SessionRecording::put(std::uint32_t channel, EntryKind kind, ByteView bytes) {
-  const record::FrameHeader header{.kind = static_cast<std::uint8_t>(kind),
-                                   .slot = slot_,
-                                   .channel = channel,
-                                   .time_us = now_us(),
-                                   .session = session_};
+bool SessionRecording::has_room_for(std::size_t len) const {
+  const std::size_t bytes = record::frame_bytes(len);
+  return ring_.room() >= kRoomKept + bytes && ring_.granted(slot_) >= spent_ + bytes;
+}
+
+void SessionRecording::look_again() {
+  starved_ = false;
+  while (!waiting_.empty() && has_room_for(waiting_.front().bytes.size())) {
+    const Waiting& first = waiting_.front();
+    const ByteView bytes = first.bytes;
+    if (!ring_.put(first.header, std::span(&bytes, 1))) {
+      return give_up();
+    }
+    spent_ += record::frame_bytes(bytes.size());
+    waiting_bytes_ -= bytes.size();
+    waiting_.pop_front();
+  }
+}
+
+void SessionRecording::give_up() {
+  lost_ = true;
+  waiting_.clear();
+  waiting_bytes_ = 0;
+}
+
+bool SessionRecording::put_frame(std::uint32_t channel, std::uint8_t kind, ByteView bytes) {
+  const record::FrameHeader header{
+      .kind = kind, .slot = slot_, .channel = channel, .time_us = now_us(), .session = session_};
+  const bool may_wait = kind == record::kKindFileWithDigest ||
+                        kind == static_cast<std::uint8_t>(EntryKind::kFile) ||
+                        kind == static_cast<std::uint8_t>(EntryKind::kForward);
+  if (!lost_ && (owes() || (may_wait && !has_room_for(bytes.size())))) {
+    lost_ = waiting_bytes_ + bytes.size() > kWaitingBytesMax;
+    waiting_.push_back({header, Bytes(bytes.begin(), bytes.end())});
+    waiting_bytes_ += bytes.size();
+    return !lost_;
+  }
   if (lost_ || !ring_.put(header, std::span(&bytes, 1))) {
     lost_ = true;
     return false;
@@ -93,6 +131,33 @@ void SessionRecording::event(const proto::ChannelInfo& channel, EntryKind kind, 
   ChannelTap& of = tap(channel);
   if (of.terms.mode != RecordMode::kNone && tell_opened(of, channel)) {
     (void)put(channel.number, kind, bytes.first(std::min(bytes.size(), recording::kEntryBytesMax)));
+  }
+}
+
+void SessionRecording::file(const proto::ChannelInfo& channel, std::string_view json,
+                            record::DigestRefs digests) {
+  if (digests.read == 0 && digests.written == 0) {
+    return event(channel, EntryKind::kFile, as_bytes(json));
+  }
+  ChannelTap& of = tap(channel);
+  if (of.terms.mode == RecordMode::kNone || !tell_opened(of, channel)) {
+    return;
+  }
+  Bytes bytes(sizeof digests);
+  std::memcpy(bytes.data(), &digests, sizeof digests);
+  bytes.insert(bytes.end(), json.begin(), json.end() - 1);
+  bytes.insert(bytes.end(), record::kDigestRoomBytes, ' ');
+  bytes.push_back('}');
+  (void)put_frame(channel.number, record::kKindFileWithDigest, bytes);
+}
+
+void SessionRecording::forward(const proto::ChannelInfo& channel, const audit::Event& event) {
+  this->event(channel, EntryKind::kForward, as_bytes(audit::object_of(event)));
+}
+
+void SessionRecording::forward(const audit::Event& event) {
+  if (plan_.forwards.mode != RecordMode::kNone) {
+    (void)put(0, EntryKind::kForward, as_bytes(audit::object_of(event)));
   }
 }
 
@@ -192,7 +257,8 @@ void SessionRecording::request(const proto::ChannelInfo& channel,
         start.kind = StartKind::kSubsystem;
         of.terms = plan_.subsystem;
         if (request.text == "sftp") {
-          // Its operations are events of their own; the content of files is not kept.
+          // Its operations are events of their own; the content of files is not kept. What is not
+          // sftp on such a channel ends it, so nothing else passes there unseen.
           of.terms.mode = std::min(of.terms.mode, RecordMode::kMetadata);
         }
         break;
@@ -200,6 +266,10 @@ void SessionRecording::request(const proto::ChannelInfo& channel,
     }
     if (!force_command_.empty()) {
       start = {StartKind::kExec, force_command_};
+    }
+    if (start.kind == StartKind::kExec &&
+        proto::recognise_command(start.command).kind == proto::FileCommand::Kind::kSftp) {
+      of.terms.mode = std::min(of.terms.mode, RecordMode::kMetadata);
     }
     return entry(EntryKind::kStart, encode(start));
   }

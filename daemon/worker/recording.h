@@ -1,9 +1,11 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string_view>
 
+#include "daemon/audit/event.h"
 #include "daemon/ipc/messages.h"
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recording/entries.h"
@@ -24,7 +26,9 @@ inline constexpr std::string_view kRecorderSilent =
 /// SessionRecording puts what passes through one session into the worker's ring, before it is
 /// relayed. What has been put in is accepted: it is in memory that outlives this process, and there
 /// is space for it on disk. has_room() says that whatever the next packet is will be accepted;
-/// where it says no, nothing is taken from either leg until it says yes.
+/// where it says no, nothing is taken from either leg until it says yes. What one packet says of
+/// files has no such bound (2,500 requests fit into one): its entries wait here where there is no
+/// room, and while they do, owes() holds back everything that the session has for its peers.
 class SessionRecording {
  public:
   /// `ring` is borrowed and outlives the recording.
@@ -39,7 +43,10 @@ class SessionRecording {
   /// has_room: what it once said no to stays so until look_again(), whatever the recorder grants
   /// meanwhile, so that all who ask within a turn hear the same, and nobody is forgotten who waits.
   bool has_room();
-  void look_again() { starved_ = false; }
+  void look_again();
+  bool owes() const { return !waiting_.empty(); }
+  /// give_up: what is owed will not be taken any more.
+  void give_up();
 
   // The bridge's taps (proto/bridge.h).
   void opened(const proto::ChannelInfo& channel);
@@ -49,8 +56,12 @@ class SessionRecording {
   void request(const proto::ChannelInfo& channel, const proto::ChannelRequest& request);
   void eof(const proto::ChannelInfo& channel, proto::Leg from);
   void line(const proto::ChannelInfo& channel, std::string_view text);
-  /// event puts an entry whose bytes the caller has made (a file operation, a forwarding).
-  void event(const proto::ChannelInfo& channel, recording::EntryKind kind, ByteView bytes);
+  /// file puts a file operation, and where `digests` names any, has the recorder add them.
+  void file(const proto::ChannelInfo& channel, std::string_view json, record::DigestRefs digests);
+  /// forward puts what happened with a forwarded channel; or, without one, that a forwarding was
+  /// asked for or a channel refused.
+  void forward(const proto::ChannelInfo& channel, const audit::Event& event);
+  void forward(const audit::Event& event);
 
   /// is_recorded says whether anything of this channel is.
   bool is_recorded(const proto::ChannelInfo& channel);
@@ -72,7 +83,12 @@ class SessionRecording {
             ByteView data);
   bool shown(const proto::ChannelInfo& channel, const EchoFilter::Shown& shown);
   bool tell_opened(ChannelTap& tap, const proto::ChannelInfo& channel);
-  bool put(std::uint32_t channel, recording::EntryKind kind, ByteView bytes);
+  bool put(std::uint32_t channel, recording::EntryKind kind, ByteView bytes) {
+    return put_frame(channel, static_cast<std::uint8_t>(kind), bytes);
+  }
+  bool put_frame(std::uint32_t channel, std::uint8_t kind, ByteView bytes);
+  bool has_room_for(std::size_t len) const;
+  void event(const proto::ChannelInfo& channel, recording::EntryKind kind, ByteView bytes);
 
   record::Producer& ring_;
   std::uint32_t slot_;
@@ -82,6 +98,12 @@ class SessionRecording {
   std::uint64_t spent_ = 0;
   bool lost_ = false;
   bool starved_ = false;  // has_room said no
+  struct Waiting {
+    record::FrameHeader header;
+    Bytes bytes;
+  };
+  std::deque<Waiting> waiting_;
+  std::size_t waiting_bytes_ = 0;
   std::map<proto::ChannelNumber, ChannelTap> taps_;
 };
 

@@ -134,7 +134,7 @@ bool WorkerSession::may_take(proto::Leg which) const {
       (state_ == State::kDialling || state_ == State::kHandshake)) {
     return false;
   }
-  if (waits_for_recorder() || (logged_in_ && state_ == State::kHandshake)) {
+  if (waits_for_recorder() || waits_for_audit() || (logged_in_ && state_ == State::kHandshake)) {
     return false;
   }
   const SessionLeg& to = legs_[proto::index(proto::other(which))];
@@ -357,6 +357,9 @@ void WorkerSession::end(std::string reason, std::string_view text) {
   if (state_ == State::kEnding) {
     return;
   }
+  if (bridge_ != nullptr && state_ == State::kBridged && !finished_) {
+    bridge_->downstream_lost();  // its channels and files are told of, as far as they came
+  }
   state_ = State::kEnding;
   if (end_reason_.empty()) {
     end_reason_ = std::move(reason);
@@ -404,12 +407,13 @@ void WorkerSession::after_work() {
     }
   }
   // What either leg has become by now is to leave: writes are armed when both have been taken.
+  const bool held = holds_back();
   for (const proto::Leg which : proto::kLegs) {
     SessionLeg& each = leg(which);
     if (each.stream == nullptr || each.stream->closing()) {
       continue;
     }
-    if (each.transport != nullptr) {
+    if (each.transport != nullptr && !held) {
       each.stream->arm_write(each.transport->output());
     }
     if (may_take(which) && !each.awaiting && !each.put_off) {
@@ -427,12 +431,15 @@ void WorkerSession::after_work() {
         feed_user(*tunnel);
       }
     }
-    if (down().stream != nullptr && !down().stream->closing()) {
+    if (down().stream != nullptr && !down().stream->closing() && !held) {
       down().stream->arm_write(down().transport->output());
     }
   }
-  if (waits_for_recorder() && state_ == State::kBridged) {
+  if (waits_for_recorder() || (recording_ != nullptr && recording_->owes())) {
     worker_.await_recorder(*this);
+  }
+  if (waits_for_audit() || held) {
+    worker_.await_audit(*this);
   }
   worker_.changed(*this);
   reap_tunnels();
@@ -448,7 +455,7 @@ void WorkerSession::check_idle() {
       return;
     }
   }
-  if (tunnels_.empty()) {
+  if (tunnels_.empty() && (recording_ == nullptr || !recording_->owes())) {
     worker_.ended(*this);
   }
 }

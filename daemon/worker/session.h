@@ -10,6 +10,7 @@
 #include "daemon/ipc/messages.h"
 #include "daemon/stream/stream.h"
 #include "daemon/timers.h"
+#include "daemon/worker/file_digests.h"
 #include "daemon/worker/recording.h"
 #include "daemon/worker/tunnel.h"
 #include "proto/auth_client.h"
@@ -85,6 +86,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   /// waited for too long.
   void on_recorder();
   void on_recorder_gone();
+  /// on_audit: the audit log has taken what was told of this worker's sessions.
+  void on_audit() { after_work(); }
   /// waits_for_recorder: nothing more is accepted at the moment.
   bool waits_for_recorder() const;
   void on_answer(std::uint32_t request, ipc::Received& received);
@@ -98,6 +101,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   bool changed_flag = false;  // Worker's: it is on the list of changed sessions
   bool dead_flag = false;     // Worker's: it is on the list of the dead
   bool waits_flag = false;    // Worker's: it is on the list of those that wait for the recorder
+  bool awaits_audit_flag = false;  // Worker's: … for the audit log
 
  private:
   // session.cc: both legs.
@@ -135,7 +139,9 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void begin_bridge();
   void bridge_when_recorded();
   // audit_events.cc: the same, for the audit log.
-  void tell_audit(audit::Event event);
+  void tell_audit(audit::Event event, record::DigestRefs digests = {});
+  bool waits_for_audit() const;
+  bool holds_back();
   void audit_target_login(std::string_view reason);
   void audit_channel(audit::Name name, const proto::ChannelInfo& channel);
   void audit_refused(proto::ChannelType type, std::string_view opener, std::string_view detail,
@@ -169,6 +175,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
                        const proto::RequestDecision& request) override;
   void session_started(const proto::ChannelInfo& channel) override;
   void forward_decided(const proto::ForwardDecision& forward) override;
+  void file_event(const proto::ChannelInfo& channel, const proto::FileEvent& event) override;
+  void file_data(const proto::ChannelInfo& channel, const proto::FileData& data) override;
   bool channel_data(const proto::ChannelInfo& channel, proto::Leg from, bool is_stderr,
                     ByteView data) override;
   void request_relayed(const proto::ChannelInfo& channel, proto::Leg from,
@@ -197,6 +205,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   SessionLeg legs_[2];
   std::optional<proto::AuthClient> auth_;
   std::unique_ptr<SessionRecording> recording_;
+  std::unique_ptr<FileDigests> digests_;
   std::map<proto::ChannelNumber, MonoTime> audit_opened_;  // when channels were opened
   bool recording_ready_ = false;
   bool logged_in_ = false;     // at the target; the bridge may wait for the recording

@@ -67,8 +67,9 @@ void WorkerSession::line_sent(const proto::ChannelInfo& channel, std::string_vie
 
 bool WorkerSession::waits_for_recorder() const {
   // What is over tells the user why, and relays nothing more.
-  return recording_ != nullptr && state_ == State::kBridged && !finished_ && end_reason_.empty() &&
-         !recording_->has_room();
+  const bool under_way = state_ == State::kBridged && !finished_ && end_reason_.empty();
+  return under_way && ((recording_ != nullptr && !recording_->has_room()) ||
+                       (digests_ != nullptr && !digests_->has_room()));
 }
 
 // on_recorder: what waits for two seconds waits in vain.
@@ -76,7 +77,11 @@ void WorkerSession::on_recorder() {
   if (recording_ != nullptr) {
     recording_->look_again();
   }
-  if (!waits_for_recorder()) {
+  if (digests_ != nullptr) {
+    digests_->look_again();
+  }
+  const bool owes = recording_ != nullptr && recording_->owes();
+  if (!waits_for_recorder() && !owes) {
     recorder_awaited_ = {};
     return after_work();
   }
@@ -85,6 +90,12 @@ void WorkerSession::on_recorder() {
   }
   if (worker_.now() >= after(recorder_awaited_, kRecorderNsMax)) {
     recorder_awaited_ = {};
+    if (owes) {
+      recording_->give_up();
+    }
+    if (state_ != State::kBridged || finished_ || !end_reason_.empty()) {
+      return after_work();  // it is over already
+    }
     note(true, "ended: what passed could not be recorded any more");
     end_with(with_id(
         "this session is to be recorded, and cannot be any more. Tell your administrators."));
@@ -112,10 +123,10 @@ void WorkerSession::channel_opened(const proto::ChannelInfo& channel) {
 }
 
 void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
+  audit_channel(audit::Name::kChannelClose, channel);
   if (recording_ != nullptr) {
     recording_->closed(channel);
   }
-  audit_channel(audit::Name::kChannelClose, channel);
   std::string text = "closed " + describe_channel(channel) + ", " +
                      std::to_string(channel.bytes_up) + " bytes up, " +
                      std::to_string(channel.bytes_down) + " down";
@@ -160,6 +171,9 @@ void WorkerSession::forward_decided(const proto::ForwardDecision& forward) {
       .text(audit::Key::kOutcome, forward.established ? "established"
                                   : forward.allowed   ? "allowed"
                                                       : "refused");
+  if (recording_ != nullptr) {
+    recording_->forward(event);
+  }
   tell_audit(std::move(event));
   note(!forward.allowed, forward_text(forward));
 }

@@ -219,6 +219,11 @@ void WorkerSession::begin_bridge() {
         std::make_unique<SessionRecording>(*worker_.record_ring(), adopt_.record_slot, id_,
                                            adopt_.record, adopt_.permissions.force_command);
   }
+  const proto::Permissions& may = adopt_.permissions;
+  if ((may.sftp_files.digest || may.exec_files.digest) && (adopt_.recorded || adopt_.audited) &&
+      worker_.record_ring() != nullptr) {
+    digests_ = std::make_unique<FileDigests>(*worker_.record_ring(), id_);
+  }
   auth_.reset();
   credentials_.clear();
   credentials_.shrink_to_fit();

@@ -220,7 +220,8 @@ void Worker::on_completion(const Completion& completion) {
     case TokenKind::kWardenWrite:
       warden_write_armed_ = false;
       running_ = warden_.on_writable().has_value() && running_;
-      return arm_warden_write();
+      arm_warden_write();
+      return wake_audit_waiters();
     case TokenKind::kTunnelRead:
     case TokenKind::kTunnelWrite:
       if (WorkerSession* session = find_tunnel(token)) {
@@ -264,6 +265,7 @@ void Worker::flush_told() {
     }
   }
   told_.clear();
+  audit_fresh_ = false;
   arm_warden_write();
 }
 
@@ -302,6 +304,11 @@ void Worker::on_warden_message(ipc::Received& received) {
     case ipc::Type::kAdopt:
       if (auto adopt = ipc::decode<ipc::Adopt>(received.body); adopt && received.fds[0]) {
         return this->adopt(received.header, std::move(*adopt), std::move(received.fds[0]));
+      }
+      return;
+    case ipc::Type::kAuditAccepted:
+      if (const auto accepted = ipc::decode<ipc::AuditAccepted>(received.body)) {
+        on_audit_accepted(accepted->count);
       }
       return;
     case ipc::Type::kShutdown:
@@ -403,6 +410,53 @@ void Worker::on_timer(Token token) {
   }
   if (WorkerSession* session = find({token.index, token.generation})) {
     session->on_timer();
+  }
+}
+
+// --- the audit log -------------------------------------------------------------------------------
+
+void Worker::tell_audit(WorkerSession& session, const ipc::AuditNote& note) {
+  // What the warden keeps of an event beside its bytes: 72 octets for each field.
+  constexpr std::size_t kKeptBytes = 1024;
+  told_.push_back(ipc::encode(ipc::Header{.session = session.id()}, note));
+  audit_open_.push_back(told_.back().size() + kKeptBytes);
+  audit_open_bytes_ += audit_open_.back();
+  audit_fresh_ = true;
+  told_later();
+}
+
+void Worker::push_audit() {
+  if (audit_fresh_) {
+    flush_told();
+  }
+}
+
+void Worker::on_audit_accepted(std::uint32_t count) {
+  for (; count > 0 && !audit_open_.empty(); --count) {
+    audit_open_bytes_ -= audit_open_.front();
+    audit_open_.pop_front();
+  }
+  wake_audit_waiters();
+}
+
+void Worker::await_audit(WorkerSession& session) {
+  if (!session.awaits_audit_flag) {
+    session.awaits_audit_flag = true;
+    waiting_for_audit_.push_back({session.slot(), slots_[session.slot()].generation});
+  }
+}
+
+void Worker::wake_audit_waiters() {
+  if (audit_full()) {
+    return;
+  }
+  std::vector<Place> places;
+  places.swap(waiting_for_audit_);
+  for (const Place& place : places) {
+    if (WorkerSession* session = find(place)) {
+      session->awaits_audit_flag = false;
+      session->on_audit();
+    }
   }
 }
 

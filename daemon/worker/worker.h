@@ -81,6 +81,19 @@ class Worker {
     told_.push_back(ipc::encode(ipc::Header{.session = session.id()}, message));
     told_later();
   }
+  /// tell_audit sends one event of the session for the audit log, at the latest at push_audit().
+  void tell_audit(WorkerSession& session, const ipc::AuditNote& note);
+  /// push_audit has what was told leave for the warden. Before anything leaves for a peer.
+  void push_audit();
+  /// audit_full: so much that was told is not on record yet that no session may do more;
+  /// audit_stuck: some of it is still in this process. await_audit: WorkerSession::on_audit is
+  /// called when that is over.
+  bool audit_full() const {
+    return audit_open_.size() >= kAuditOpenMax || audit_open_bytes_ >= kAuditOpenBytesMax ||
+           audit_stuck();
+  }
+  bool audit_stuck() const { return warden_.wants_writable(); }
+  void await_audit(WorkerSession& session);
   /// record_ring is where recorded sessions put their frames; null where nothing is recorded.
   record::Producer* record_ring() { return record_ring_ ? &*record_ring_ : nullptr; }
   /// await_recorder: WorkerSession::on_recorder is called when the recorder may have looked.
@@ -119,6 +132,12 @@ class Worker {
     std::uint32_t generation = 0;
     bool used = false;
   };
+
+  /// What the warden's memory for events (AuditTrail::kWaitingBytesMax) has for each of 32 workers
+  /// and more, and less than the events of 20 ms at 50,000 a second.
+  static constexpr std::size_t kAuditOpenMax = 1024;
+  static constexpr std::size_t kAuditOpenBytesMax = std::size_t{1} << 20;
+
   template <typename Message>
   void transmit(const ipc::Header& header, const Message& message) {
     if (!warden_.send(header, message)) {
@@ -126,6 +145,8 @@ class Worker {
     }
     arm_warden_write();
   }
+  void on_audit_accepted(std::uint32_t count);
+  void wake_audit_waiters();
   void told_later();
   void flush_told();
   void arm_warden_write();
@@ -172,6 +193,10 @@ class Worker {
   std::unordered_map<std::uint32_t, Place> waiting_;  // request → session
   std::vector<SecretBytes> told_;                     // one-way messages that wait for company
   Timers::Handle tell_timer_;
+  std::deque<std::size_t> audit_open_;  // the sizes of events that are not on record yet
+  std::size_t audit_open_bytes_ = 0;
+  bool audit_fresh_ = false;  // some are in `told_`
+  std::vector<Place> waiting_for_audit_;
   Timers::Handle rest_timer_;
   std::vector<Token> starved_;
   std::vector<std::uint32_t> changed_;

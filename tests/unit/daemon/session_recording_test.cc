@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "daemon/worker/recording.h"
 
 namespace bastion::daemon {
@@ -12,7 +15,19 @@ struct Recorded {
   UniqueFd memory = *record::make_memory();
   record::Producer ring{*record::Mapping::map(memory.get())};
   record::Consumer recorder{*record::Mapping::map(memory.get())};
-  SessionRecording recording{ring, kSlot, 1, proto::RecordPlan{}, ""};
+  static constexpr proto::RecordTerms kAll{.mode = proto::RecordMode::kFull};
+  SessionRecording recording{ring, kSlot, 1, proto::RecordPlan{kAll, kAll, kAll, kAll}, ""};
+
+  /// take gives the kinds of all frames that are in the ring, and empties it.
+  std::vector<int> take() {
+    std::vector<int> kinds;
+    while (recorder.tail() < *recorder.head()) {
+      const auto frame = recorder.frame(recorder.tail(), *recorder.head());
+      kinds.push_back(frame->header.kind);
+      recorder.pass(frame->end);
+    }
+    return kinds;
+  }
 };
 
 TEST(SessionRecording, HasRoomAsFarAsCreditGoes) {
@@ -33,6 +48,68 @@ TEST(SessionRecording, CreditThatComesWithinATurnCountsFromTheNextLook) {
   EXPECT_FALSE(recorded.recording.has_room());
   recorded.recording.look_again();
   EXPECT_TRUE(recorded.recording.has_room());
+}
+
+constexpr proto::ChannelInfo kSftp{.number = 1,
+                                   .type = proto::ChannelType::kSession,
+                                   .use = proto::ChannelUse::kSubsystem,
+                                   .moves_files = true,
+                                   .detail = "sftp",
+                                   .origin = {}};
+
+// One packet can hold 2,500 requests: what there is no credit for is owed, in order, and while it
+// is nothing else of the session goes on.
+TEST(SessionRecording, FileEventsBeyondTheCreditAreOwedAndComeInOrder) {
+  constexpr int kEvents = 2'500;
+  const std::string json = "{\"event\":\"file\",\"path\":\"" + std::string(300, 'p') + "\"}";
+  Recorded recorded;
+  std::uint64_t granted = kPlenty / 8;
+  recorded.recorder.grant(kSlot, granted);
+  ASSERT_TRUE(recorded.recording.has_room());
+  for (int i = 0; i < kEvents; ++i) {
+    recorded.recording.file(kSftp, json, {});
+  }
+  EXPECT_TRUE(recorded.recording.owes());
+  EXPECT_FALSE(recorded.recording.has_room());
+  recorded.recording.closed(kSftp);
+  std::vector<int> kinds;
+  for (int turn = 0; recorded.recording.owes() && turn < 100; ++turn) {
+    for (const int kind : recorded.take()) {
+      kinds.push_back(kind);
+    }
+    recorded.recorder.grant(kSlot, granted += kPlenty / 8);
+    recorded.recording.look_again();
+  }
+  for (const int kind : recorded.take()) {
+    kinds.push_back(kind);
+  }
+  EXPECT_FALSE(recorded.recording.owes());
+  EXPECT_FALSE(recorded.recording.lost());
+  ASSERT_EQ(kinds.size(), kEvents + 2U);
+  EXPECT_EQ(kinds.front(), static_cast<int>(recording::EntryKind::kChannelOpen));
+  EXPECT_EQ(kinds.back(), static_cast<int>(recording::EntryKind::kChannelClose));
+  EXPECT_EQ(std::ranges::count(kinds, static_cast<int>(recording::EntryKind::kFile)), kEvents);
+}
+
+TEST(SessionRecording, WhatIsOwedHasALimit) {
+  Recorded recorded;
+  const std::string json(60'000, 'p');
+  for (int i = 0; i < 400 && !recorded.recording.lost(); ++i) {
+    recorded.recording.file(kSftp, json, {});
+  }
+  EXPECT_TRUE(recorded.recording.lost());
+  recorded.recording.give_up();
+  EXPECT_FALSE(recorded.recording.owes());
+}
+
+TEST(SessionRecording, ARefusedForwardingIsOfNoChannel) {
+  Recorded recorded;
+  recorded.recorder.grant(kSlot, kPlenty);
+  recorded.recording.forward(audit::Event(audit::Name::kChannelRefused));
+  const auto frame = recorded.recorder.frame(recorded.recorder.tail(), *recorded.recorder.head());
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->header.channel, 0U);
+  EXPECT_EQ(as_text(frame->payload), "{\"event\":\"channel.refused\"}");
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ TEST_F(CompanyPolicy, GrantsWhatTheRuleListsAndNothingElse) {
   expected.subsystems = {"sftp"};
   expected.forward_local = {{"localhost", 5432, 5432}, {"*.cache.internal", 6379, 6379}};
   expected.env = ServiceConfig().env;
+  expected.sftp_files.rule = expected.exec_files.rule = grant->rule;
   EXPECT_EQ(grant->permissions, expected);
 }
 
@@ -57,6 +58,7 @@ TEST_F(CompanyPolicy, AllGrantsEverythingButJump) {
   expected.forward_local = expected.forward_remote = {{"*", 0, 65535}};
   expected.forward_local_sockets = expected.forward_remote_sockets = {"*"};
   expected.env = ServiceConfig().env;
+  expected.sftp_files.rule = expected.exec_files.rule = "sre-everywhere";
   EXPECT_EQ(grant->permissions, expected);
   EXPECT_EQ(grant->rule_of[static_cast<std::size_t>(Action::kJump)], "");
   EXPECT_FALSE(policy->jump(ask("bob", "", "web1", 22)).has_value());
@@ -290,6 +292,7 @@ TEST_F(CompanyPolicy, RestrictionsTakeAway) {
   expected.shell = expected.exec = expected.every_subsystem = true;
   expected.env = ServiceConfig().env;
   expected.force_command = "uptime";
+  expected.sftp_files.rule = expected.exec_files.rule = "sre-everywhere";
   EXPECT_EQ(grant->permissions, expected);
 
   Request tunnel = ask("bob", "", "lab1", 2222);

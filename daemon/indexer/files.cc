@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/open_below.h"
 #include "daemon/recording/format.h"
 
 namespace bastion::index {
@@ -33,8 +34,8 @@ struct CloseDir {
   void operator()(DIR* dir) const { closedir(dir); }
 };
 
-daemon::UniqueFd open_below(int fd, const char* name, int flags) {
-  return daemon::UniqueFd(openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags));
+daemon::UniqueFd open_to_read(int folder, std::string_view path, int flags) {
+  return daemon::UniqueFd(open_below(folder, path, O_RDONLY | flags, 0));
 }
 
 /// names gives what is in the folder; the descriptor is spent.
@@ -68,7 +69,7 @@ std::expected<Files, std::string> Files::open(const std::string& path) {
 }
 
 std::vector<std::string> Files::days() const {
-  std::vector<std::string> found = names(open_below(fd_.get(), ".", O_DIRECTORY));
+  std::vector<std::string> found = names(open_to_read(fd_.get(), ".", O_DIRECTORY));
   std::erase_if(found, [](const std::string& name) { return !is_day(name); });
   return found;
 }
@@ -81,11 +82,11 @@ std::int64_t Files::day_changed_ns(const std::string& day) const {
 
 std::vector<File> Files::in_day(const std::string& day) const {
   std::vector<File> files;
-  const daemon::UniqueFd folder = open_below(fd_.get(), day.c_str(), O_DIRECTORY);
+  const daemon::UniqueFd folder = open_to_read(fd_.get(), day, O_DIRECTORY);
   if (!folder) {
     return files;
   }
-  for (const std::string& name : names(open_below(folder.get(), ".", O_DIRECTORY))) {
+  for (const std::string& name : names(open_to_read(folder.get(), ".", O_DIRECTORY))) {
     const std::string_view session =
         std::string_view(name).substr(0, name.size() - std::min(name.size(), kSuffix.size()));
     struct stat status{};
@@ -114,9 +115,9 @@ std::vector<File> Files::with_prefix(const std::string& prefix) const {
 std::expected<void, std::string> Files::read(const File& file,
                                              const std::function<bool(ByteView)>& take) const {
   const std::string name = file.session + std::string(kSuffix);
-  const daemon::UniqueFd folder = open_below(fd_.get(), file.day.c_str(), O_DIRECTORY);
+  const daemon::UniqueFd folder = open_to_read(fd_.get(), file.day, O_DIRECTORY);
   const daemon::UniqueFd fd =
-      folder ? open_below(folder.get(), name.c_str(), O_NONBLOCK) : daemon::UniqueFd();
+      folder ? open_to_read(folder.get(), name, O_NONBLOCK) : daemon::UniqueFd();
   const auto failed = [&] {
     return std::unexpected("cannot read " + path_ + "/" + file.day + "/" + name + ": " +
                            std::strerror(errno));

@@ -13,14 +13,17 @@ using test::World;
 constexpr PeerId kRecorder{ipc::Role::kRecorder, 0};
 constexpr const char* kOnRecord = "recording: {}\naudit: {file: /var/log/bastiond/audit.log}\n";
 
-/// handed_over is a session on its way to its worker while its events wait for the recorder.
-Connection handed_over(World& world) {
+/// recorded_session is on its way to its worker while its events wait for the recorder; gives its
+/// id.
+std::string recorded_session(World& world) {
   world.warden.add_peer(kRecorder, 200);
-  Connection connection = world.connect();
+  const Connection connection = world.connect();
   EXPECT_TRUE(world.log_in(connection, "deploy@web1"));
   world.say(connection.gate, connection.session,
             ipc::HandOver{to_secret(as_bytes("state")), to_secret(as_bytes("input"))});
-  return connection;
+  const auto open = world.last<ipc::OpenRecording>(kRecorder);
+  EXPECT_TRUE(open);
+  return open ? open->session : "";
 }
 
 void accept_events(World& world) {
@@ -47,10 +50,8 @@ std::vector<ipc::Type> order(const World& world) {
 // before it had the session waited for it in vain.
 TEST(WardenRecording, TheWorkerHearsOfTheFileAfterItHasTheSession) {
   World world("", kOnRecord);
-  handed_over(world);
-  const auto open = world.last<ipc::OpenRecording>(kRecorder);
-  ASSERT_TRUE(open);
-  world.say(kRecorder, 0, ipc::RecordingOpened{open->session});
+  const std::string session = recorded_session(world);
+  world.say(kRecorder, 0, ipc::RecordingOpened{session});
   EXPECT_TRUE(order(world).empty()) << "the login is not on record yet";
   accept_events(world);
   EXPECT_EQ(order(world), (std::vector{ipc::Type::kAdopt, ipc::Type::kRecordingReady}));
@@ -59,11 +60,9 @@ TEST(WardenRecording, TheWorkerHearsOfTheFileAfterItHasTheSession) {
 
 TEST(WardenRecording, AFileThatFailsBeforeTheWorkerHasTheSessionEndsItAfterwards) {
   World world("", kOnRecord);
-  handed_over(world);
-  const auto open = world.last<ipc::OpenRecording>(kRecorder);
-  ASSERT_TRUE(open);
-  world.say(kRecorder, 0, ipc::RecordingOpened{open->session});
-  world.say(kRecorder, 0, ipc::RecordingFailed{open->session, "the disk fails"});
+  const std::string session = recorded_session(world);
+  world.say(kRecorder, 0, ipc::RecordingOpened{session});
+  world.say(kRecorder, 0, ipc::RecordingFailed{session, "the disk fails"});
   accept_events(world);
   EXPECT_EQ(order(world), (std::vector{ipc::Type::kAdopt, ipc::Type::kRecordingReady}));
   const auto ready = world.last<ipc::RecordingReady>(kWorker0);
@@ -73,12 +72,10 @@ TEST(WardenRecording, AFileThatFailsBeforeTheWorkerHasTheSessionEndsItAfterwards
 
 TEST(WardenRecording, AFileThatIsReadyLaterIsToldAtOnce) {
   World world("", kOnRecord);
-  handed_over(world);
-  const auto open = world.last<ipc::OpenRecording>(kRecorder);
-  ASSERT_TRUE(open);
+  const std::string session = recorded_session(world);
   accept_events(world);
   EXPECT_EQ(order(world), (std::vector{ipc::Type::kAdopt}));
-  world.say(kRecorder, 0, ipc::RecordingOpened{open->session});
+  world.say(kRecorder, 0, ipc::RecordingOpened{session});
   EXPECT_EQ(order(world), (std::vector{ipc::Type::kAdopt, ipc::Type::kRecordingReady}));
 }
 

@@ -163,6 +163,7 @@ class Worker {
   void rearm_starved();
   void do_work();
   void ring_bell();
+  void begin_watching_recorder();
   void watch_recorder();
   void arm_recorder_timer(std::int64_t ns);
   void bury();

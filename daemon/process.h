@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 #include "daemon/log.h"
 #include "daemon/ring/ring.h"
 #include "daemon/sandbox/sandbox.h"

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
+
 namespace bastion::daemon {
 namespace {
 

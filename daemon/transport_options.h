@@ -3,7 +3,8 @@
 #include <memory>
 #include <string_view>
 
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "proto/messages.h"
 #include "proto/transport.h"
 

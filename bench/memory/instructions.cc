@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "bench/memory/memory_relay.h"
+#include "daemon/ipc/session_messages.h"
 #include "tests/support/warden_world.h"
 
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/pool.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/login_messages.h"
 #include "daemon/stream/stream.h"
 #include "daemon/timers.h"
 #include "proto/auth_server.h"

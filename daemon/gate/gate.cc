@@ -10,6 +10,8 @@
 #include "base/ip.h"
 #include "crypto/hash.h"
 #include "daemon/gate/gate_main.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/transport_options.h"
 
 namespace bastion::daemon {

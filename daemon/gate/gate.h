@@ -7,6 +7,7 @@
 
 #include "daemon/gate/connection.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/login_messages.h"
 #include "daemon/process.h"
 
 namespace bastion::daemon {

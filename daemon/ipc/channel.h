@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "daemon/ipc/codec.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 #include "daemon/unique_fd.h"
 
 namespace bastion::daemon::ipc {

@@ -10,7 +10,8 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/wire.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
+#include "daemon/log.h"
 #include "proto/permissions.h"
 
 /// The form of a message between our processes: header (version, type, request, session), then the
@@ -22,13 +23,11 @@ namespace bastion::daemon::ipc {
 
 inline constexpr std::size_t kHeaderBytes = 1 + 1 + 4 + 8;
 
-/// last_of gives the largest value of each enum that a message carries.
-constexpr Role last_of(Role) { return Role::kRecorder; }
-constexpr SessionMode last_of(SessionMode) { return SessionMode::kRefused; }
+/// last_of gives the largest value of an enum that a message carries. The messages' own enums have
+/// theirs beside them; these are of those that belong to somebody else.
 constexpr proto::FileRules::Command last_of(proto::FileRules::Command) {
   return proto::FileRules::Command::kRefused;
 }
-constexpr HeadKind last_of(HeadKind) { return HeadKind::kAuditLog; }
 constexpr proto::RecordMode last_of(proto::RecordMode) { return proto::RecordMode::kFull; }
 constexpr LogLevel last_of(LogLevel) { return LogLevel::kError; }
 
@@ -190,7 +189,7 @@ class Decoder {
   Reader in_;
 };
 
-/// known says whether `type` is one of messages.h.
+/// known says whether `type` is one of ours.
 bool known(Type type);
 std::string_view type_name(Type type);
 

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "daemon/ipc/message.h"
+
 /// The memory that a worker and the recorder share: one for each worker, made and kept by the
 /// supervisor, so that it outlives both. A page of counters, the table of slots, then the data,
 /// which each side maps twice in a row so that no frame is ever in two pieces. The worker writes

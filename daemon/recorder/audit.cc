@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "crypto/hash.h"
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/recorder/recorder.h"
 
 /// The audit log in the recorder's process: events come from the warden, who hears what is

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "daemon/audit/chain.h"
+#include "daemon/ipc/recorder_messages.h"
 
 namespace bastion::daemon::recorder {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "crypto/hash.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/record_ring/record_ring.h"
 
 namespace bastion::daemon::recorder {

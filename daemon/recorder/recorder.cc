@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/recorder/recorder_main.h"
 
 namespace bastion::daemon::recorder {

@@ -6,6 +6,7 @@
 
 #include "daemon/audit/log.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/process.h"
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recorder/digests.h"

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/recording/reader.h"
 
 namespace bastion::daemon::recorder {

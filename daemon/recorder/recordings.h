@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/log.h"
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recorder/store.h"

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/ipc/resolver_messages.h"
 #include "daemon/ring/ring.h"
 
 namespace bastion::daemon {

@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/resolver_messages.h"
 #include "daemon/unique_fd.h"
 
 namespace bastion::daemon {

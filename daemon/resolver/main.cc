@@ -10,6 +10,7 @@
 
 #include "base/version.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/resolver_messages.h"
 #include "daemon/process.h"
 #include "daemon/resolver/lookups.h"
 

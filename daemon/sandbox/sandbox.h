@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 
 /// The sandbox of each role, entered after start-up and before the first byte of a peer, with or
 /// without root, in production and in every test of real processes:

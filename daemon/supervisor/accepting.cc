@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/supervisor/supervisor.h"
 
 namespace bastion::daemon {

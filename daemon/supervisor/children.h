@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/message.h"
 #include "daemon/ring/ring.h"
 
 namespace bastion::daemon {

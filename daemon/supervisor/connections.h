@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/ip.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 
 namespace bastion::daemon {
 

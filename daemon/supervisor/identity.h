@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 
 namespace bastion::daemon {
 

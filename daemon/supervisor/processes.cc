@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/process.h"
 #include "daemon/supervisor/supervisor.h"
 

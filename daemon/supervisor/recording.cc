@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recorder/table.h"
 #include "daemon/supervisor/supervisor.h"

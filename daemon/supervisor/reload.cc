@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/supervisor/supervisor.h"
 
 namespace bastion::daemon {

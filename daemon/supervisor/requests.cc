@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/process.h"
 #include "daemon/supervisor/supervisor.h"
 

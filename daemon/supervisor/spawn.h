@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/result.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 #include "daemon/log.h"
 #include "daemon/supervisor/identity.h"
 #include "daemon/unique_fd.h"

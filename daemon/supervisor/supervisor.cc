@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/version.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/memory.h"
 #include "daemon/sandbox/sandbox.h"
 

@@ -9,6 +9,7 @@
 #include "config/schema.h"
 #include "daemon/control/server.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/log.h"
 #include "daemon/ring/ring.h"
 #include "daemon/supervisor/children.h"

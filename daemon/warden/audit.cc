@@ -5,6 +5,9 @@
 
 #include "config/user_name.h"
 #include "daemon/ipc/codec.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/recorder_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/process.h"
 #include "daemon/ring/ring.h"
 #include "daemon/warden/warden.h"

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "daemon/audit/chain.h"
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/warden/io.h"
 
 namespace bastion::daemon {

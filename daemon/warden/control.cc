@@ -2,6 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/ipc/recorder_messages.h"
+#include "daemon/ipc/session_messages.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/warden/warden.h"
 
 namespace bastion::daemon {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 
 namespace bastion::daemon {
 

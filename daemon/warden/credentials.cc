@@ -1,6 +1,7 @@
 #include "daemon/warden/credentials.h"
 
 #include "base/wire.h"
+#include "daemon/ipc/session_messages.h"
 #include "proto/auth_messages.h"
 
 namespace bastion::daemon {

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "config/policy.h"
 #include "crypto/keys.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/session_messages.h"
 
 namespace bastion::daemon {
 

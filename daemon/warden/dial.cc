@@ -7,6 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/resolver_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/ring/ring.h"
 #include "daemon/warden/warden.h"
 

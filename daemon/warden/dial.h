@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "config/policy.h"
+#include "daemon/ipc/message.h"
 #include "daemon/timers.h"
 #include "daemon/warden/io.h"
 

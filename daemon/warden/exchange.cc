@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "crypto/kex.h"
+#include "daemon/ipc/login_messages.h"
 #include "daemon/warden/warden.h"
 #include "proto/messages.h"
 #include "proto/transport.h"

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "base/secret.h"
-#include "daemon/ipc/messages.h"
 #include "daemon/log.h"
 #include "daemon/unique_fd.h"
 #include "daemon/warden/peer.h"

@@ -2,6 +2,8 @@
 #include <cctype>
 
 #include "config/user_name.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/warden/warden.h"
 #include "proto/auth_messages.h"
 

@@ -3,7 +3,7 @@
 #include <compare>
 #include <cstdint>
 
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 
 namespace bastion::daemon {
 

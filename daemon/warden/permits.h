@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 
 namespace bastion::daemon {
 

@@ -1,3 +1,5 @@
+#include "daemon/ipc/recorder_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/log.h"
 #include "daemon/record_ring/layout.h"
 #include "daemon/recording/format.h"

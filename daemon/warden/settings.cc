@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "daemon/ipc/login_messages.h"
 #include "daemon/supervisor/configuration.h"
 
 namespace bastion::daemon {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/ipc/login_messages.h"
 #include "daemon/warden/session.h"
 
 namespace bastion::daemon {

@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "crypto/kex.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/warden/credentials.h"
 #include "daemon/warden/warden.h"
 #include "proto/transport.h"

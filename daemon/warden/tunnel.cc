@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "daemon/ipc/session_messages.h"
 #include "daemon/warden/listing.h"
 #include "daemon/warden/warden.h"
 

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "config/load.h"
 #include "daemon/ipc/codec.h"
+#include "daemon/ipc/messages.h"
 #include "daemon/warden/audit.h"
 #include "daemon/warden/cookie_pool.h"
 #include "daemon/warden/dial.h"
@@ -25,7 +26,7 @@ std::string_view mode_name(ipc::SessionMode mode);
 
 /// Warden decides. It holds every key and the policy, and is the only process that verifies users
 /// and targets, signs, and connects. It never waits and never parses a packet of a user's or a
-/// target's: what reaches it are the fixed fields of ipc/messages.h, key blobs, certificates and
+/// target's: what reaches it are the fixed fields of messages, key blobs, certificates and
 /// signatures. It believes nothing that it can check (docs/architecture.md, "A routed login").
 ///
 /// All I/O is behind WardenIo, so that tests run it in their own process. One thread.

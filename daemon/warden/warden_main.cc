@@ -16,6 +16,7 @@
 
 #include "crypto/hash.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/ring/ring.h"
 #include "daemon/warden/warden.h"
 

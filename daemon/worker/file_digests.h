@@ -4,7 +4,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 #include "daemon/record_ring/record_ring.h"
 #include "proto/file_events.h"
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "daemon/audit/event.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/message.h"
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recording/entries.h"
 #include "daemon/recording/format.h"

@@ -4,6 +4,8 @@
 
 #include "base/wire.h"
 #include "crypto/hash.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/worker/session_text.h"
 #include "daemon/worker/worker.h"
 #include "proto/messages.h"

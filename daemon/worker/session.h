@@ -7,7 +7,8 @@
 
 #include "crypto/keys.h"
 #include "daemon/ipc/channel.h"
-#include "daemon/ipc/messages.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/stream/stream.h"
 #include "daemon/timers.h"
 #include "daemon/worker/file_digests.h"

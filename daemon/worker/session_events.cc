@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/ipc/session_messages.h"
 #include "daemon/worker/session.h"
 #include "daemon/worker/session_text.h"
 #include "daemon/worker/worker.h"

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/worker/session.h"
 #include "daemon/worker/worker.h"
 

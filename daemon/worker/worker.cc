@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/worker/worker_main.h"
 
 namespace bastion::daemon {

@@ -10,6 +10,8 @@
 
 #include "base/pool.h"
 #include "daemon/ipc/channel.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/process.h"
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/timers.h"

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "daemon/ipc/session_messages.h"
 #include "daemon/worker/worker.h"
 
 /// What sessions leave on record, and when they wait for that: the audit log by way of the warden,

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "daemon/ipc/codec.h"
+#include "daemon/ipc/messages.h"
 
 namespace {
 

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "daemon/ipc/codec.h"
+#include "daemon/ipc/recorder_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/warden/audit.h"
 
 namespace bastion::daemon {

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/ipc/messages.h"
+
 namespace bastion::daemon::ipc {
 namespace {
 

@@ -1,4 +1,5 @@
 #include "daemon/ipc/codec.h"
+#include "daemon/ipc/messages.h"
 
 #include <gtest/gtest.h>
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/recorder/digests.h"
 #include "daemon/worker/file_digests.h"
 #include "daemon/worker/file_events.h"

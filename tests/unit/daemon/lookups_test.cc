@@ -1,4 +1,5 @@
 #include "daemon/resolver/lookups.h"
+#include "daemon/ipc/resolver_messages.h"
 
 #include <gtest/gtest.h>
 #include <net/if.h>

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/ipc/session_messages.h"
 #include "tests/support/warden_world.h"
 
 namespace bastion::daemon {

@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "base/wire.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/session_messages.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/ring/ring.h"
 #include "proto/transport.h"
 #include "tests/support/warden_world.h"

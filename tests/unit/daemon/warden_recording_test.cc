@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/recorder_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "tests/support/warden_world.h"
 
 namespace bastion::daemon {

@@ -4,6 +4,9 @@
 #include <cerrno>
 
 #include "base/wire.h"
+#include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/resolver_messages.h"
+#include "daemon/ipc/session_messages.h"
 #include "daemon/ring/ring.h"
 #include "tests/support/warden_world.h"
 

@@ -515,8 +515,10 @@ void add_audit_commands(CLI::App& app, const std::string& socket, const bool& js
   verify_command->add_option("--file", options->file,
                              "The log's file; without it the running daemon's");
   verify_command->add_option("files", options->files, "Files, oldest first, instead");
-  verify_command->add_option("--key", options->keys,
-                             "Public audit keys (default " + std::string(kUsualKey) + ")");
+  verify_command
+      ->add_option("--key", options->keys,
+                   "Public audit keys (default " + std::string(kUsualKey) + ")")
+      ->envname("BASTIOND_AUDIT_KEY");
   verify_command->add_option("--head", options->head, "A line that must be there: NUMBER:HASH");
   verify_command->footer(
       "Example: bastionctl audit verify --key /etc/bastiond/audit_key.pub\n"

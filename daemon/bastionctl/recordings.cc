@@ -110,7 +110,8 @@ void add_recordings(CLI::App& app, const bool& json, int& status) {
                          "verify --all --key /etc/bastiond/audit_key.pub", recordings_verify);
   verify->add_option("ids", options.ids, "Sessions' ids, or unique beginnings");
   verify->add_flag("--all", options.all, "All that there are");
-  verify->add_option("--key", options.key_files, "The audit key's public half; may be repeated");
+  verify->add_option("--key", options.key_files, "The audit key's public half; may be repeated")
+      ->envname("BASTIOND_AUDIT_KEY");
   verify->add_flag("--chain-only", options.chain_only,
                    "Without a key: finds damage, but not what somebody made anew");
   verify->add_flag("--allow-open", options.allow_open,

@@ -17,6 +17,8 @@ namespace bastion::ctl {
 namespace {
 
 constexpr std::size_t kIdentityFileMax = 64 * 1024;
+/// So many are read before anybody has waited for it.
+constexpr std::uint64_t kFilesWorthAnIndex = 200;
 
 std::expected<recording::Identity, std::string> read_identity(const std::string& path) {
   const daemon::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -85,14 +87,23 @@ std::expected<index::Index, std::string> Recordings::open_index() const {
     return index::Index::open(index_path_, index::Index::Mode::kRead);
   }
   // With an identity the text of encrypted recordings is searched, and kept nowhere.
-  if (!there) {
-    (void)complain("no index at " + index_path_ + "; reading the files themselves", 0);
-  }
   auto made = index::Index::open("", index::Index::Mode::kWrite);
   if (made) {
     index::Updater updater(files_, *made, identities_);
-    if (const auto counts = updater.update(); !counts) {
+    const auto counts = updater.update();
+    if (!counts) {
       return std::unexpected(counts.error());
+    }
+    if (!there && counts->read >= kFilesWorthAnIndex) {
+      (void)complain("no index at " + index_path_ + "; read all " + std::to_string(counts->read) +
+                         " files instead (bastiond-indexer keeps one)",
+                     0);
+    }
+    if (counts->unreadable != 0) {
+      (void)complain(std::to_string(counts->unreadable) +
+                         (counts->unreadable == 1 ? " recording" : " recordings") +
+                         " could not be read: bastionctl recordings verify says why",
+                     0);
     }
   }
   return made;

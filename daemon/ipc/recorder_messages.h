@@ -46,7 +46,7 @@ struct AuditSettings {
 };
 /// RecorderSettings: where and how it records. The first one comes before everything else and
 /// decides the folders; a later one (after a reload) the rest.
-struct RecorderSettings {  // + the folder of recordings, O_PATH
+struct RecorderSettings {  // + O_PATH: the folder of recordings, if recording; the audit log's
   static constexpr Type kType = Type::kRecorderSettings;
   bool recording = false;  // else it keeps the audit log alone
   std::string folder;      // its path, for the log; it is the recorder's own

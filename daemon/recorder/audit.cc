@@ -1,9 +1,6 @@
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 
 #include "crypto/hash.h"
@@ -14,26 +11,19 @@
 /// accepted.
 namespace bastion::daemon::recorder {
 
-bool Recorder::open_audit_folder() {
-  const ipc::AuditSettings& settings = settings_.audit;
-  if (settings.folder.empty()) {
-    return true;
-  }
-  audit_folder_.reset(open(settings.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+/// allow_audit lets the log's folder and sinks through the sandbox.
+void Recorder::allow_audit() {
   if (!audit_folder_) {
-    context_.log.error("cannot open the folder of the audit log",
-                       {{"folder", settings.folder}, {"errno", std::strerror(errno)}});
-    return false;
+    return;
   }
   context_.extras.folders.push_back(audit_folder_.get());
-  for (const ipc::AuditSink& sink : settings.sinks) {
+  for (const ipc::AuditSink& sink : settings_.audit.sinks) {
     context_.extras.sockets = true;
     const auto endpoint = Endpoint::parse(sink.endpoint);
     if (sink.kind == audit::SinkKind::kTcp && endpoint) {
       context_.extras.tcp_port = endpoint->port;
     }
   }
-  return true;
 }
 
 void Recorder::make_audit() {

@@ -66,9 +66,7 @@ bool Recorder::start() {
     }
     context_.extras.folders.push_back(store_->fd());
   }
-  if (!open_audit_folder()) {
-    return false;
-  }
+  allow_audit();
   if (const Status sealed = seal(context_, nullptr); !sealed) {
     context_.log.error("the recorder cannot enter its sandbox",
                        {{"error", describe(sealed.error())}});
@@ -126,16 +124,31 @@ void Recorder::apply_settings() {
   store_->set_retention(settings_.retention_seconds, settings_.retention_bytes);
 }
 
-bool Recorder::take_settings(const ipc::RecorderSettings& settings, int folder_fd) {
+bool Recorder::take_settings(const ipc::RecorderSettings& settings,
+                             std::span<const UniqueFd> folders) {
   context_.log.set_level(settings.log_level);
-  if (!complete_ && settings.recording) {
-    UniqueFd folder(openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder) {
-      context_.log.error("cannot open the folder of recordings",
-                         {{"folder", settings.folder}, {"errno", std::strerror(errno)}});
-      return false;
+  if (!complete_) {
+    const auto take = [&](const UniqueFd& from, const char* what, const std::string& path) {
+      UniqueFd folder(openat(from.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!folder) {
+        context_.log.error(what, {{"folder", path}, {"errno", std::strerror(errno)}});
+      }
+      return folder;
+    };
+    if (settings.recording) {
+      UniqueFd folder = take(folders[0], "cannot open the folder of recordings", settings.folder);
+      if (!folder) {
+        return false;
+      }
+      store_ = std::make_unique<Store>(std::move(folder));
     }
-    store_ = std::make_unique<Store>(std::move(folder));
+    if (!settings.audit.folder.empty()) {
+      audit_folder_ = take(folders[settings.recording ? 1 : 0],
+                           "cannot open the folder of the audit log", settings.audit.folder);
+      if (!audit_folder_) {
+        return false;
+      }
+    }
   }
   settings_ = settings;
   if (recordings_ != nullptr) {
@@ -252,7 +265,7 @@ bool Recorder::on_supervisor_message(ipc::Received& received) {
   switch (received.header.type) {
     case ipc::Type::kRecorderSettings: {
       const auto settings = ipc::decode<ipc::RecorderSettings>(received.body);
-      return settings && take_settings(*settings, received.fds[0].get());
+      return settings && take_settings(*settings, received.fds);
     }
     case ipc::Type::kRecorderTable: {
       const Status mapped = table_.map(received.fds[0].get());

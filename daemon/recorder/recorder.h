@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "daemon/audit/log.h"
@@ -38,7 +39,7 @@ class Recorder final : public audit::LogOwner {
 
  private:
   bool start();
-  bool take_settings(const ipc::RecorderSettings& settings, int folder_fd);
+  bool take_settings(const ipc::RecorderSettings& settings, std::span<const UniqueFd> folders);
   void loop();
   int wait_ms(MonoTime now) const;
   bool read_supervisor();
@@ -58,7 +59,7 @@ class Recorder final : public audit::LogOwner {
   void finish();
 
   // audit.cc: the audit log.
-  bool open_audit_folder();
+  void allow_audit();
   void make_audit();
   void on_audit_event(ipc::AuditEvent message);
   void add_digests(ipc::AuditEvent& message);

@@ -43,29 +43,27 @@ Child* Supervisor::recorder() {
   return found == children_.end() ? nullptr : &*found;
 }
 
-/// prepare_recording makes what a recorder needs and may not make itself: its folder, where it is
-/// not there, and the memory of its table.
+/// prepare_recording makes what a recorder needs and may not make itself: its folders, where they
+/// are not there, and the memory of its table.
 bool Supervisor::prepare_recording() {
-  if (!prepare_audit()) {
+  if (service_.recording.enabled && mkdir(service_.state_dir.c_str(), 0711) != 0 &&
+      errno != EEXIST) {
+    log_.error(errno_text("cannot make state_dir, " + service_.state_dir));
+    return false;
+  }
+  if (!prepare_audit()) {  // its folder may be one in state_dir
     return false;
   }
   if (!service_.recording.enabled) {
     return true;
   }
   recordings_folder_ = service_.state_dir + "/recordings";
-  const bool made = (mkdir(service_.state_dir.c_str(), 0711) == 0 || errno == EEXIST) &&
-                    (mkdir(recordings_folder_.c_str(), 0700) == 0 || errno == EEXIST);
-  if (!made) {
+  if (mkdir(recordings_folder_.c_str(), 0700) != 0 && errno != EEXIST) {
     log_.error(errno_text("cannot make the folder for recordings, " + recordings_folder_));
     return false;
   }
-  if (!give_to_recorder(recordings_folder_, "the folder for recordings")) {
-    return false;
-  }
-  // The recorder need not be able to reach it by its path.
-  recordings_fd_.reset(::open(recordings_folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  recordings_fd_ = give_to_recorder(recordings_folder_, "the folder for recordings");
   if (!recordings_fd_) {
-    log_.error(errno_text("cannot open the folder for recordings, " + recordings_folder_));
     return false;
   }
   auto table = recorder::make_table_memory();
@@ -88,38 +86,40 @@ bool Supervisor::prepare_audit() {
     log_.error(errno_text("cannot make the folder of the audit log, " + folder));
     return false;
   }
-  return give_to_recorder(folder, "the folder of the audit log");
+  audit_fd_ = give_to_recorder(folder, "the folder of the audit log");
+  return static_cast<bool>(audit_fd_);
 }
 
 /// give_to_recorder makes the recorder the owner of a folder, where it is root's and nothing is in
-/// it: else it may be /var/log, or a link that leads anywhere.
-bool Supervisor::give_to_recorder(const std::string& path, const std::string& what) {
+/// it: else it may be /var/log, or a link that leads anywhere. The descriptor that it gives is for
+/// the recorder, which need not be able to reach the folder by its path; none: it was said why.
+UniqueFd Supervisor::give_to_recorder(const std::string& path, const std::string& what) {
   // O_PATH: under systemd root may not read what is the recorder's.
-  const UniqueFd folder(open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd folder(open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat found{};
   if (!folder || fstat(folder.get(), &found) != 0) {
     log_.error(errno_text(what + ", " + path + ", cannot be opened"));
-    return false;
+    return {};
   }
   if (!identities_.change) {
-    return true;
+    return folder;
   }
   const Identity& owner = identities_.roles.at(ipc::Role::kRecorder);
   if (found.st_uid == owner.uid) {
-    return true;
+    return folder;
   }
   const std::string whose = what + ", " + path + ", belongs to uid " +
                             std::to_string(found.st_uid) + " instead of " +
                             std::to_string(owner.uid) + ", the recorder's";
   if (found.st_uid != 0 || !is_empty_folder(folder.get())) {
     log_.error(whose + ", and other things may be in it: name a folder of its own, or chown it");
-    return false;
+    return {};
   }
   if (fchownat(folder.get(), "", owner.uid, owner.gid, AT_EMPTY_PATH) != 0) {
     log_.error(whose + "; make it right with: systemd-tmpfiles --create bastiond.conf, or chown");
-    return false;
+    return {};
   }
-  return true;
+  return folder;
 }
 
 /// add_ring makes the ring of a worker that is about to start.
@@ -205,8 +205,13 @@ void Supervisor::send_recorder_settings() {
                                       sink.endpoint ? sink.endpoint->text() : "", sink.drops});
     }
   }
-  const int folder = recordings_fd_.get();
-  send_to(*to, {}, settings, folder < 0 ? std::span<const int>() : std::span(&folder, 1));
+  std::vector<int> folders;
+  for (const UniqueFd* folder : {&recordings_fd_, &audit_fd_}) {
+    if (*folder) {
+      folders.push_back(folder->get());
+    }
+  }
+  send_to(*to, {}, settings, folders);
 }
 
 bool Supervisor::on_recorder_message(const ipc::Received& received) {

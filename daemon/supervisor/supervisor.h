@@ -110,7 +110,7 @@ class Supervisor {
   // recording.cc: the recorder and the rings.
   bool prepare_recording();
   bool prepare_audit();
-  bool give_to_recorder(const std::string& path, const std::string& what);
+  UniqueFd give_to_recorder(const std::string& path, const std::string& what);
   Status add_ring(Child& worker, ChildSpec& spec);
   void tell_ring(const RecordRing& ring);
   void retire_ring(const Child& worker);
@@ -161,7 +161,7 @@ class Supervisor {
   std::uint32_t next_ring_generation_ = 1;
   UniqueFd recorder_table_;  // what a recorder leaves to its successor
   std::string recordings_folder_;
-  UniqueFd recordings_fd_;
+  UniqueFd recordings_fd_, audit_fd_;  // the folders, O_PATH; none where it is not kept
 
   std::unique_ptr<ControlServer> control_;
   std::string control_path_;

@@ -8,6 +8,7 @@
 
 #include "base/version.h"
 #include "config/load.h"
+#include "crypto/backend.h"
 #include "daemon/gate/gate_main.h"
 #include "daemon/log.h"
 #include "daemon/process.h"
@@ -119,7 +120,8 @@ int main(int argc, char** argv) {
       "Example: bastiond --config /etc/bastiond/bastiond.yaml --check\n"
       "SIGHUP reloads the policy, SIGTERM ends the sessions with a message and stops.");
   app.set_version_flag("--version", "bastiond " + std::string(bastion::kVersion) + " (" +
-                                        std::string(bastion::kRevision) + ")");
+                                        std::string(bastion::kRevision) + "), BoringSSL API " +
+                                        std::to_string(bastion::crypto::backend_api_version()));
   app.add_option("-c,--config", arguments.config, "The service's configuration")
       ->capture_default_str();
   app.add_flag("--check", arguments.check, "Check the configuration and the policy, and end");

@@ -15,11 +15,26 @@ constexpr std::string_view kLost = "the recorder was replaced meanwhile";
 
 }  // namespace
 
-bool Digests::make_room() {
-  while (digests_.size() >= kMax && !ended_.empty()) {
-    forget(Name(ended_.front()));
+bool Digests::Share::make_room() {
+  while (digests.size() >= kPerWorkerMax && !ended.empty()) {
+    erase(digests.find(ended.front()));
   }
-  return digests_.size() < kMax;
+  return digests.size() < kPerWorkerMax;
+}
+
+void Digests::Share::erase(std::map<Key, Digest>::iterator at) {
+  if (!at->second.value.empty()) {
+    ended.erase(at->second.ended_at);
+  }
+  digests.erase(at);
+}
+
+std::size_t Digests::size() const {
+  std::size_t count = 0;
+  for (const auto& [worker, share] : shares_) {
+    count += share.digests.size();
+  }
+  return count;
 }
 
 void Digests::take(std::uint32_t worker, std::uint32_t generation, const record::Frame& frame) {
@@ -29,19 +44,20 @@ void Digests::take(std::uint32_t worker, std::uint32_t generation, const record:
   }
   std::memcpy(&about, frame.payload.data(), sizeof about);
   const ByteView content = frame.payload.subspan(sizeof about);
-  const Name name{worker, frame.header.session, about.digest};
-  auto found = digests_.find(name);
-  if (found == digests_.end()) {
+  const Key key{frame.header.session, about.digest};
+  Share& share = shares_[worker];
+  auto found = share.digests.find(key);
+  if (found == share.digests.end()) {
     // One that was begun before our time lacks its beginning.
-    if (about.step != DigestHeader::kContent || about.offset != 0 || !make_room()) {
+    if (about.step != DigestHeader::kContent || about.offset != 0 || !share.make_room()) {
       return;
     }
-    found = digests_.try_emplace(name).first;
+    found = share.digests.try_emplace(key).first;
     found->second.generation = generation;
   }
   Digest& digest = found->second;
   if (about.step == DigestHeader::kDrop || about.offset != digest.bytes || !digest.value.empty()) {
-    digests_.erase(found);
+    share.erase(found);
     return;
   }
   if (about.step == DigestHeader::kContent) {
@@ -52,27 +68,37 @@ void Digests::take(std::uint32_t worker, std::uint32_t generation, const record:
   std::array<std::uint8_t, 32> value{};
   std::ranges::copy(digest.hash.finish().view(), value.begin());
   digest.value = "sha256:" + audit::hex_of(value);
-  ended_.push_back(name);
+  digest.ended_at = share.ended.insert(share.ended.end(), key);
 }
 
 std::optional<std::string> Digests::find(const Name& name) const {
-  const auto found = digests_.find(name);
-  return found == digests_.end() || found->second.value.empty()
+  const auto share = shares_.find(name.worker);
+  if (share == shares_.end()) {
+    return std::nullopt;
+  }
+  const auto found = share->second.digests.find({name.session, name.digest});
+  return found == share->second.digests.end() || found->second.value.empty()
              ? std::nullopt
              : std::optional(found->second.value);
 }
 
 void Digests::forget(const Name& name) {
-  digests_.erase(name);
-  while (!ended_.empty() && !digests_.contains(ended_.front())) {
-    ended_.pop_front();
+  const auto share = shares_.find(name.worker);
+  if (share == shares_.end()) {
+    return;
+  }
+  const auto found = share->second.digests.find({name.session, name.digest});
+  if (found != share->second.digests.end()) {
+    share->second.erase(found);
   }
 }
 
 void Digests::ring_gone(std::uint32_t generation) {
-  std::erase_if(digests_, [generation](const auto& entry) {
-    return entry.second.generation == generation && entry.second.value.empty();
-  });
+  for (auto& [worker, share] : shares_) {
+    std::erase_if(share.digests, [generation](const auto& entry) {
+      return entry.second.generation == generation && entry.second.value.empty();
+    });
+  }
 }
 
 Bytes Digests::complete(std::uint32_t worker, const record::Frame& frame) const {

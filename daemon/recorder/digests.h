@@ -1,10 +1,10 @@
 #pragma once
 
-#include <compare>
-#include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "crypto/hash.h"
 #include "daemon/ipc/recorder_messages.h"
@@ -17,15 +17,15 @@ namespace bastion::daemon::recorder {
 /// process: what a recorder that is killed had begun is missing, and said to be.
 class Digests {
  public:
-  /// Under way or not yet asked for, of all workers: 5 MiB. Those that ended first make room.
-  static constexpr std::size_t kMax = 16'384;
+  /// Under way or not yet asked for, of one worker: 3 MiB. Each has its own share, so that one that
+  /// is taken over costs the others' files nothing. Those that ended first make room.
+  static constexpr std::size_t kPerWorkerMax = 8'192;
 
   /// Name is which one: a worker can name those of its own sessions alone.
   struct Name {
     std::uint32_t worker = 0;
     ipc::SessionId session = 0;
     std::uint32_t digest = 0;
-    friend auto operator<=>(const Name&, const Name&) = default;
   };
 
   /// take handles one frame of kKindDigest from that worker's ring. What makes no sense is ignored:
@@ -36,7 +36,7 @@ class Digests {
   void forget(const Name& name);
   /// ring_gone: what was under way in that ring will not end.
   void ring_gone(std::uint32_t generation);
-  std::size_t size() const { return digests_.size(); }
+  std::size_t size() const;
 
   /// complete makes the JSON of a file entry (kKindFileWithDigest) from its frame: with the
   /// digests, or why there are none. Empty where the frame is malformed.
@@ -47,16 +47,23 @@ class Digests {
   static constexpr std::string_view kCompletedBy[] = {",\"digest_", ",\"no_digest\""};
 
  private:
+  using Key = std::pair<ipc::SessionId, std::uint32_t>;  // of a worker's: session and digest
   struct Digest {
     crypto::Hash hash{crypto::HashAlgorithm::kSha256};
     std::uint64_t bytes = 0;
-    std::uint32_t generation = 0;  // of its ring
-    std::string value;             // when it has ended
+    std::uint32_t generation = 0;       // of its ring
+    std::string value;                  // when it has ended, and then …
+    std::list<Key>::iterator ended_at;  // … its place among those
   };
-  bool make_room();
+  struct Share {
+    std::map<Key, Digest> digests;
+    std::list<Key> ended;  // the oldest first
 
-  std::map<Name, Digest> digests_;
-  std::deque<Name> ended_;  // the oldest first; some may have been forgotten
+    bool make_room();
+    void erase(std::map<Key, Digest>::iterator at);
+  };
+
+  std::map<std::uint32_t, Share> shares_;  // by worker
 };
 
 }  // namespace bastion::daemon::recorder

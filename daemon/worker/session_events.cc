@@ -97,9 +97,16 @@ void WorkerSession::on_recorder() {
     if (state_ != State::kBridged || finished_ || !end_reason_.empty()) {
       return after_work();  // it is over already
     }
-    note(true, "ended: what passed could not be recorded any more");
-    end_with(with_id(
-        "this session is to be recorded, and cannot be any more. Tell your administrators."));
+    if (recording_ != nullptr) {
+      note(true, "ended: what passed could not be recorded any more");
+      end_with(with_id(
+          "this session is to be recorded, and cannot be any more. Tell your administrators."));
+    } else {
+      note(true, "ended: the recorder does not take what the digests of files are made of");
+      end_with(
+          with_id("files that pass here are to be audited with a digest, and cannot be any "
+                  "more. Tell your administrators."));
+    }
     return;
   }
   worker_.await_recorder(*this);

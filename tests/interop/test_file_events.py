@@ -337,8 +337,7 @@ def test_a_recorder_killed_in_the_middle_loses_the_digest_and_says_so(watched, t
         with sftp.open(str(there), "w") as file:
             file.write(half)
             audited.wait_for("file", operation="open")
-            status = json.loads(audited.bastion.control("--json", "status").ok().text)
-            [recorder] = [entry["pid"] for entry in status["processes"] if entry["role"] == "recorder"]
+            [recorder] = audited.bastion.pids("recorder")
             os.kill(recorder, signal.SIGKILL)
             audited.wait_for("process.end", role="recorder")
             file.write(half)
@@ -353,6 +352,30 @@ def test_a_recorder_killed_in_the_middle_loses_the_digest_and_says_so(watched, t
     session = whole["session"]
     same_as_recorded(audited, session, files_of(audited, session))
     audited.check()
+
+
+def test_a_recorder_that_stands_still_ends_a_transfer_that_is_to_have_a_digest(watched, tmp_path):
+    audited = watched({"digest": "sha256"}, record="none")
+    source = tmp_path / "source"
+    with open(source, "wb") as file:
+        file.truncate(4 << 30)  # more than passes before the recorder is stopped
+    told = []
+    put = threading.Thread(
+        target=lambda: told.append(audited.alice.sftp(DESTINATION, f"put {source} /dev/null\n"))
+    )
+    put.start()
+    audited.wait_for("file", operation="open")
+    [recorder] = audited.bastion.pids("recorder")
+    os.kill(recorder, signal.SIGSTOP)
+    try:
+        put.join(30)
+        assert told, "the transfer goes on without its digest"
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    put.join()
+    assert told[0].code != 0, told
+    assert "recorded" not in told[0].error, "nothing of it is"
+    assert "bastion: " in told[0].error and "Tell your administrators." in told[0].error, told
 
 
 # ---- forwardings

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import pathlib
 import random
@@ -46,12 +45,6 @@ def bastion(lab):
 def before(bastion):
     recordings.wait_sealed(bastion, 0)
     return recordings.files_of(bastion)
-
-
-def role_pids(bastion, role: str) -> list[int]:
-    """The processes of a kind; one that is being replaced has none."""
-    status = json.loads(bastion.control("--json", "status").ok().text)
-    return [entry["pid"] for entry in status["processes"] if entry["role"] == role and entry["pid"] > 0]
 
 
 # ---- what is recorded
@@ -231,7 +224,7 @@ def test_what_waited_for_the_recorder_leaves_without_a_further_event(alice, bast
 
         try:
             receive(first)
-            workers, recorder = role_pids(bastion, "worker"), role_pids(bastion, "recorder")[0]
+            workers, recorder = bastion.pids("worker"), bastion.pids("recorder")[0]
             for pid in [*workers, recorder]:
                 os.kill(pid, signal.SIGSTOP)
             try:
@@ -321,7 +314,7 @@ def test_kill_9_loses_nothing_that_was_accepted(role, lab, make_bastion, tmp_pat
             process.wait_until(lambda: traffic.flows() or not traffic.running(), timeout=30, what="traffic")
             process.wait_until(lambda: traffic.flows(chance.randrange(20_000, 400_000)) or not traffic.running(),
                                timeout=30, what="traffic")
-            for pid in role_pids(bastion, role):
+            for pid in bastion.pids(role):
                 os.kill(pid, signal.SIGKILL)
             if role == "recorder":
                 # Sessions go on: a successor is there within two seconds.
@@ -370,7 +363,7 @@ def test_a_recorder_that_stands_still_ends_the_sessions(lab, make_bastion, tmp_p
     alice = client_of(bastion, tmp_path / "alice", lab.alice)
     traffic = Traffic(alice, 2)
     process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
-    (recorder,) = role_pids(bastion, "recorder")
+    (recorder,) = bastion.pids("recorder")
     os.kill(recorder, signal.SIGSTOP)
     started = time.monotonic()
     try:

@@ -1,6 +1,7 @@
 """The bastion as a fixture: its two files, its process, and the checks that it ended well."""
 
 import copy
+import json
 import os
 import pathlib
 import re
@@ -122,6 +123,11 @@ class Bastion:
 
     def control(self, *words, timeout: float = 15) -> process.Done:
         return process.run([bastionctl(), "--socket", self.socket, *words], timeout=timeout)
+
+    def pids(self, role: str) -> list[int]:
+        """The processes of a kind; one that is being replaced has none."""
+        status = json.loads(self.control("--json", "status").ok().text)
+        return [each["pid"] for each in status["processes"] if each["role"] == role and each["pid"] > 0]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)

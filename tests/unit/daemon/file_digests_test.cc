@@ -199,6 +199,43 @@ TEST(FileDigests, ARingThatGoesTakesWhatHadNotEnded) {
   EXPECT_TRUE(files.find(whole.refs.written)) << "its event may still come";
 }
 
+/// pieces gives a recorder the beginnings of so many files, and their ends if they have any.
+void pieces(Digests& recorder, std::uint32_t worker, std::uint32_t count, bool ended) {
+  for (std::uint32_t digest = 1; digest <= count; ++digest) {
+    for (const std::uint32_t step : {record::DigestHeader::kContent, record::DigestHeader::kEnd}) {
+      const bool content = step == record::DigestHeader::kContent;
+      const record::DigestHeader about{.digest = digest, .step = step, .offset = content ? 0U : 3U};
+      Bytes payload(sizeof about);
+      std::memcpy(payload.data(), &about, sizeof about);
+      if (content) {
+        payload.insert(payload.end(), {'a', 'b', 'c'});
+      }
+      if (content || ended) {
+        recorder.take(worker, kGeneration, {.header = {.session = kSession}, .payload = payload});
+      }
+    }
+  }
+}
+
+TEST(FileDigests, AWorkerThatTakesAllItCanCostsTheOthersNothing) {
+  Digests recorder;
+  pieces(recorder, kWorker, Digests::kPerWorkerMax + 1, /*ended=*/false);
+  EXPECT_EQ(recorder.size(), Digests::kPerWorkerMax);
+  pieces(recorder, kWorker + 1, 1, /*ended=*/true);
+  EXPECT_EQ(recorder.find({kWorker + 1, kSession, 1}), kAbc);
+}
+
+TEST(FileDigests, ThoseThatEndedFirstMakeRoom) {
+  Digests recorder;
+  pieces(recorder, kWorker, Digests::kPerWorkerMax + 1, /*ended=*/true);
+  EXPECT_EQ(recorder.size(), Digests::kPerWorkerMax);
+  EXPECT_FALSE(recorder.find({kWorker, kSession, 1}));
+  EXPECT_EQ(recorder.find({kWorker, kSession, 2}), kAbc);
+  recorder.forget({kWorker, kSession, 3});
+  recorder.forget({kWorker, kSession, 3});
+  EXPECT_EQ(recorder.size(), Digests::kPerWorkerMax - 1);
+}
+
 record::Frame entry_of(Bytes& payload, record::DigestRefs refs, std::string_view json) {
   payload.assign(sizeof refs, 0);
   std::memcpy(payload.data(), &refs, sizeof refs);

@@ -73,7 +73,8 @@ class BridgeEvents {
   /// file_data: content of a file passes in order; told only where the permissions ask for digests.
   virtual void file_data(const ChannelInfo& /*channel*/, const FileData& /*data*/) {}
   /// channel_data: these bytes of channel data (`is_stderr`: extended data) are about to be relayed
-  /// from `from`. False: they may not pass; they do not, and the session must end.
+  /// from `from`. False: they may not pass; they do not, and the session must end. The content of
+  /// files that scp moves is not among them: file_event says what became of it.
   [[nodiscard]] virtual bool channel_data(const ChannelInfo& /*channel*/, Leg /*from*/,
                                           bool /*is_stderr*/, ByteView /*data*/) {
     return true;

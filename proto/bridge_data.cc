@@ -43,8 +43,15 @@ Status Bridge::State::on_data(Leg from, Channel& channel, Payload payload) {
                             .allowed = false});
     return {};
   }
-  if (!events.channel_data(info(parsed->recipient, channel), from, extended,
-                           payload.view().subspan(parsed->header_len))) {
+  ByteView told = payload.view().subspan(parsed->header_len);
+  Bytes spoken;
+  if (channel.files != nullptr && channel.files->scp() != nullptr && !extended) {
+    // The content of files is told by events and digests (file_event, file_data).
+    spoken = channel.files->scp()->pass(from, told, now_us);
+    told = spoken;
+  }
+  if (!told.empty() &&
+      !events.channel_data(info(parsed->recipient, channel), from, extended, told)) {
     return fail(ErrorCode::kInternal, "the recorder did not take what was to be relayed");
   }
   channel.num_bytes[index(from)] += n;

@@ -136,9 +136,6 @@ Status Bridge::State::pass_files(Leg from, ChannelNumber number, Channel& channe
   const MutBytes data = payload.bytes().subspan(header_len);
   Onward out(sink(to), receiver, payload, header_len);
   if (files.sftp() == nullptr) {
-    if (files.scp() != nullptr) {
-      files.scp()->pass(from, data, now_us);
-    }
     if (!data.empty()) {
       out.pass(data);
     }

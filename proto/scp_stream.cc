@@ -26,18 +26,23 @@ constexpr std::string_view kElsewhere = "a name that leads elsewhere";
 
 }  // namespace
 
-void ScpStream::pass(Leg from, ByteView data, std::int64_t now_us) {
-  if (lost_) {
-    return;
+Bytes ScpStream::pass(Leg from, ByteView data, std::int64_t now_us) {
+  if (lost_ || (from == Leg::kDownstream) != upload_) {
+    if (!lost_) {
+      from_sink(data, now_us);
+    }
+    return {data.begin(), data.end()};
   }
-  if ((from == Leg::kDownstream) == upload_) {
-    from_source(data, now_us);
-  } else {
-    from_sink(data, now_us);
-  }
+  Bytes spoken;
+  from_source(data, now_us, spoken);
+  return spoken;
 }
 
-void ScpStream::from_source(ByteView data, std::int64_t now_us) {
+void ScpStream::from_source(ByteView data, std::int64_t now_us, Bytes& spoken) {
+  const auto take = [&](std::size_t n) {
+    spoken.insert(spoken.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(n));
+    data = data.subspan(n);
+  };
   while (!data.empty() && !lost_) {
     switch (state_) {
       case State::kContent: {
@@ -53,7 +58,7 @@ void ScpStream::from_source(ByteView data, std::int64_t now_us) {
       }
       case State::kStatus:
         source_status_ = data[0];
-        data = data.subspan(1);
+        take(1);
         if (source_status_ > 2) {
           lose("scp content without its end");
           break;
@@ -71,7 +76,7 @@ void ScpStream::from_source(ByteView data, std::int64_t now_us) {
           break;
         }
         line_ += as_text(data.first(n));
-        data = data.subspan(whole ? n + 1 : n);
+        take(whole ? n + 1 : n);
         if (whole && state_ == State::kLine) {
           on_line(now_us);
         }
@@ -83,6 +88,7 @@ void ScpStream::from_source(ByteView data, std::int64_t now_us) {
       }
     }
   }
+  take(data.size());
 }
 
 void ScpStream::on_line(std::int64_t now_us) {

@@ -23,7 +23,9 @@ class ScpStream {
   ScpStream(bool upload, bool digest, FileEvents& events)
       : upload_(upload), digest_(digest), events_(events) {}
 
-  void pass(Leg from, ByteView data, std::int64_t now_us);
+  /// pass follows these bytes and gives a copy of what of them is not content of a file: all of
+  /// them where the stream cannot be followed.
+  Bytes pass(Leg from, ByteView data, std::int64_t now_us);
   void finish(std::int64_t now_us);
 
  private:
@@ -33,7 +35,7 @@ class ScpStream {
   static constexpr std::size_t kAwaitedMax = 64;
   static constexpr std::size_t kFoldersMax = 256;
 
-  void from_source(ByteView data, std::int64_t now_us);
+  void from_source(ByteView data, std::int64_t now_us, Bytes& spoken);
   void from_sink(ByteView data, std::int64_t now_us);
   void on_line(std::int64_t now_us);
   void on_answer(std::uint8_t answer, std::int64_t now_us);

@@ -41,7 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t len
   for (++at; at < len;) {
     const std::uint8_t head = bytes[at++];
     const std::size_t n = std::min<std::size_t>(head / 2U, len - at);
-    stream.pass((head & 1) == 0 ? Leg::kDownstream : Leg::kUpstream, input.subspan(at, n), 0);
+    const Leg from = (head & 1) == 0 ? Leg::kDownstream : Leg::kUpstream;
+    if (stream.pass(from, input.subspan(at, n), 0).size() > n) {
+      std::abort();  // more than was said
+    }
     at += n;
   }
   stream.finish(0);

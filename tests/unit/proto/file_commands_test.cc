@@ -90,11 +90,20 @@ TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
     SCOPED_TRACE("split at " + std::to_string(at));
     sftp_test::Log log;
     ScpStream stream(true, true, log);
+    std::string spoken;
     for (const auto& [from, text] : conversation) {
       const std::size_t cut = std::min(at, text.size());
-      stream.pass(from, as_bytes(std::string_view(text).substr(0, cut)), 0);
-      stream.pass(from, as_bytes(std::string_view(text).substr(cut)), 0);
+      for (const auto& part :
+           {std::string_view(text).substr(0, cut), std::string_view(text).substr(cut)}) {
+        const Bytes told = stream.pass(from, as_bytes(part), 0);
+        spoken += from == Leg::kDownstream ? as_text(told) : "";
+        EXPECT_TRUE(from == Leg::kDownstream || as_text(told) == part);
+      }
     }
+    EXPECT_EQ(spoken,
+              "T1 0 1 0\nC0644 5 a.txt\n\0D0755 0 sub\nC0600 9 taken\nC0600 0 empty\n\0E\nC0644 1 "
+              "../x\n\0"s)
+        << "all but the content";
     stream.finish(9);
     EXPECT_EQ(
         log.lines,
@@ -110,8 +119,10 @@ TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
 TEST(ScpStream, SaysOnceThatItCannotFollow) {
   sftp_test::Log log;
   ScpStream stream(false, false, log);
-  stream.pass(Leg::kUpstream, as_bytes("Welcome to web1\n"), 0);
-  stream.pass(Leg::kUpstream, as_bytes("C0644 5 a\n"), 0);
+  for (const std::string_view text : {"Welcome to web1\n", "C0644 5 a\nhello"}) {
+    EXPECT_EQ(as_text(stream.pass(Leg::kUpstream, as_bytes(text), 0)), text)
+        << "none of it is known";
+  }
   stream.finish(0);
   EXPECT_EQ(log.lines, (Lines{"session failed"}));
 }

@@ -52,7 +52,11 @@ void ScpStream::from_source(ByteView data, std::int64_t now_us, Bytes& spoken) {
               {file_, upload_ ? Leg::kDownstream : Leg::kUpstream, passed_, data.first(n)});
         }
         passed_ += n;
-        data = data.subspan(n);
+        if (accepted_ && !complained_) {
+          data = data.subspan(n);
+        } else {
+          take(n);  // the sink may take it for lines
+        }
         state_ = passed_ == size_ ? State::kStatus : state_;
         break;
       }
@@ -142,6 +146,7 @@ void ScpStream::begin_file(std::string_view fields, std::int64_t now_us) {
   path_ = path_of(fields);
   mode_ = static_cast<std::uint32_t>(mode);
   passed_ = 0;
+  accepted_ = false;
   source_status_ = 0;
   opened_us_ = now_us;
   FileEvent event;
@@ -173,6 +178,7 @@ void ScpStream::from_sink(ByteView data, std::int64_t now_us) {
 }
 
 void ScpStream::on_answer(std::uint8_t answer, std::int64_t now_us) {
+  complained_ = complained_ || answer != 0;
   if (awaited_.empty()) {
     // A sink may complain at any time; what it takes, it takes in order.
     return answer == 0 ? lose("an scp answer that nobody asked for") : void();
@@ -181,9 +187,15 @@ void ScpStream::on_answer(std::uint8_t answer, std::int64_t now_us) {
   awaited_.pop_front();
   if (what == Awaited::kFolder && answer != 0 && !folders_.empty()) {
     folders_.pop_back();  // the source leaves it out
-  } else if (what == Awaited::kFile && answer != 0 && passed_ == 0 && file_open_) {
-    tell_file(FileOperation::kClose, FileOutcome::kFailed, answer, now_us);
-    state_ = State::kLine;  // … and the file
+  } else if (what == Awaited::kFile && file_open_) {
+    accepted_ = answer == 0;
+    if (answer != 0) {
+      tell_file(FileOperation::kClose, FileOutcome::kFailed, answer, now_us);
+      if (passed_ > 0) {
+        return lose("scp content that was sent before its file was refused");
+      }
+      state_ = State::kLine;  // … and the file
+    }
   } else if (what == Awaited::kContent && file_open_) {
     const bool good = answer == 0 && source_status_ == 0;
     tell_file(FileOperation::kClose, good ? FileOutcome::kDone : FileOutcome::kFailed,

@@ -24,7 +24,9 @@ class ScpStream {
       : upload_(upload), digest_(digest), events_(events) {}
 
   /// pass follows these bytes and gives a copy of what of them is not content of a file: all of
-  /// them where the stream cannot be followed.
+  /// them where the stream cannot be followed. Content is what comes after the sink took the file,
+  /// while it has complained of nothing: what was sent without waiting for its answer, or after a
+  /// refusal, it may read as lines, which name other files.
   Bytes pass(Leg from, ByteView data, std::int64_t now_us);
   void finish(std::int64_t now_us);
 
@@ -64,6 +66,8 @@ class ScpStream {
   std::uint32_t mode_ = 0;
   std::uint64_t size_ = 0;
   std::uint64_t passed_ = 0;
+  bool accepted_ = false;    // the sink took the line that begins the file
+  bool complained_ = false;  // the sink did, of whatever
   std::uint8_t source_status_ = 0;
   std::int64_t opened_us_ = 0;
 };

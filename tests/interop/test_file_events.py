@@ -242,6 +242,19 @@ def test_digests_are_those_of_the_file(copy, data, watched, tmp_path):
     audited.check()
 
 
+def test_no_file_hides_in_the_content_of_one_that_scp_refuses(watched, places):
+    audited = watched({"digest": "sha256"})
+    (places[1] / "folder").mkdir()
+    # A source that does not wait: what follows the refused file is no content of it but the next file.
+    sent = b"C0644 500 folder\nC0644 6 hidden\nsecret\0"
+    done = audited.alice.ssh(DESTINATION, f"scp -t {places[1]}", input=sent)
+    assert b"folder" in done.out and (places[1] / "hidden").read_bytes() == b"secret", done
+    events = files_of(audited, last_session(audited))
+    assert ("session", "failed") in [(event["operation"], event.get("outcome")) for event in events], events
+    assert recording_of(audited, last_session(audited)).bytes_of("stdin") == sent
+    audited.check()
+
+
 def test_rsync_is_told_as_a_whole(watched, places, tmp_path):
     source, there = places
     audited = watched()

@@ -102,8 +102,8 @@ TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
     }
     EXPECT_EQ(spoken,
               "T1 0 1 0\nC0644 5 a.txt\n\0D0755 0 sub\nC0600 9 taken\nC0600 0 empty\n\0E\nC0644 1 "
-              "../x\n\0"s)
-        << "all but the content";
+              "../x\nx\0"s)
+        << "all but the content that the sink took while it complained of nothing";
     stream.finish(9);
     EXPECT_EQ(
         log.lines,
@@ -113,6 +113,49 @@ TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
                "open done #4 ../x", "close unanswered #4 ../x read 0 written 1"}));
     EXPECT_FALSE(log.reasons[7].empty()) << "a name that leads elsewhere";
     EXPECT_EQ(log.uploaded, "hellox");
+  }
+}
+
+// What a sink refuses has no content: it reads on, and what follows may name other files.
+TEST(ScpStream, TakesNothingForContentThatTheSinkMayReadAsLines) {
+  using namespace std::string_literals;  // NOLINT: NULs in texts
+  constexpr std::string_view kHidden = "C0644 2 hidden\nxx";
+  const auto said = [](ScpStream& stream, std::string_view text) {
+    return std::string(as_text(stream.pass(Leg::kDownstream, as_bytes(text), 0)));
+  };
+  {
+    SCOPED_TRACE("sent with the line that begins the file, which is refused");
+    sftp_test::Log log;
+    ScpStream stream(true, false, log);
+    stream.pass(Leg::kUpstream, as_bytes("\0"s), 0);
+    const std::string sent = "C0644 500 folder\n" + std::string(kHidden);
+    EXPECT_EQ(said(stream, sent), sent);
+    stream.pass(Leg::kUpstream, as_bytes("\1folder: Is a directory\n"), 0);
+    EXPECT_EQ(said(stream, kHidden), kHidden);
+    stream.finish(0);
+    EXPECT_EQ(log.lines.back(), "session failed") << "that it cannot be followed is told";
+  }
+  {
+    SCOPED_TRACE("a whole file sent at once, which is refused");
+    sftp_test::Log log;
+    ScpStream stream(true, false, log);
+    stream.pass(Leg::kUpstream, as_bytes("\0"s), 0);
+    const std::string sent = "C0644 17 folder\n" + std::string(kHidden) + "\0"s;
+    EXPECT_EQ(said(stream, sent), sent);
+    stream.pass(Leg::kUpstream, as_bytes("\1folder: Is a directory\n"), 0);
+    stream.finish(0);
+    EXPECT_EQ(log.lines.back(), "session failed");
+  }
+  {
+    SCOPED_TRACE("after a complaint, whatever it was about");
+    sftp_test::Log log;
+    ScpStream stream(true, false, log);
+    stream.pass(Leg::kUpstream, as_bytes("\0\1sub: set times: not permitted\n"s), 0);
+    said(stream, "C0644 500 a\n");
+    stream.pass(Leg::kUpstream, as_bytes("\0"s), 0);
+    EXPECT_EQ(said(stream, kHidden), kHidden);
+    stream.finish(0);
+    EXPECT_EQ(log.lines.back(), "close unanswered #1 a read 0 written 17");
   }
 }
 

@@ -7,6 +7,7 @@
 #include "config/values.h"
 #include "crypto/kex.h"
 #include "crypto/packet_cipher.h"
+#include "crypto/recipient.h"
 
 namespace bastion::config {
 namespace {
@@ -350,7 +351,14 @@ void read_recording(Fields& fields, ServiceConfig& out) {
   }
   Fields recording(file, *node, "recording");
   for (const YamlNode* item : recording.texts("recipients", "public keys of who may read them")) {
-    out.recording.recipients.push_back(item->text);
+    if (const auto key = crypto::parse_recipient(item->text); !key) {
+      file.error(*item, "recipients: " + std::string(key.error().text));
+    } else if (out.recording.recipients.size() == crypto::kRecipientsMax) {
+      file.error(*item, "recipients: more than " + std::to_string(crypto::kRecipientsMax));
+      break;
+    } else {
+      out.recording.recipients.push_back(item->text);
+    }
   }
   recording.size("reserve", out.recording.reserve_bytes, 0, std::uint64_t{1} << 50);
   if (const YamlNode* kept = recording.get("retention"); kept != nullptr) {

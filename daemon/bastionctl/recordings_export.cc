@@ -175,6 +175,13 @@ int recordings_export(const RecordingsOptions& options) {
       }
     }
   }
+  // What cannot be read makes no file, and empties none.
+  const auto readable = recordings->read(*file, [](const recording::RecordingReader::Item& item) {
+    return !std::holds_alternative<Entry>(item);
+  });
+  if (readable && readable->hidden) {
+    return say_outcome(*readable);
+  }
   std::unique_ptr<std::FILE, CloseFile> to(stdout);
   if (!options.output.empty()) {
     // What was recorded is for those who may read the recording.

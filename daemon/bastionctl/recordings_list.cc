@@ -39,6 +39,25 @@ std::string one_line(std::string text) {
   return escaped(text, 200);
 }
 
+/// say_what_was_not_searched counts the encrypted recordings that the rest of the filter fits.
+void say_what_was_not_searched(const index::Index& index, index::Filter filter) {
+  filter.text.clear();
+  filter.command.clear();
+  filter.screen.clear();
+  filter.file.clear();
+  filter.limit = 1'000'000;
+  const auto all = index.find(filter);
+  const auto count =
+      all ? std::ranges::count_if(*all, [](const index::Found& each) { return each.row.encrypted; })
+          : 0;
+  if (count > 0) {
+    (void)complain("not searched: " + std::to_string(count) +
+                       (count == 1 ? " recording that is" : " recordings that are") +
+                       " encrypted; --identity FILE reads what is encrypted to it",
+                   0);
+  }
+}
+
 }  // namespace
 
 int recordings_list(const RecordingsOptions& options) {
@@ -68,6 +87,9 @@ int recordings_list(const RecordingsOptions& options) {
   const auto found = index->find(filter);
   if (!found) {
     return complain(found.error(), 3);
+  }
+  if (filter.by_text() && options.identity_files.empty()) {
+    say_what_was_not_searched(*index, filter);
   }
   if (*options.json) {
     Json list = Json::array();

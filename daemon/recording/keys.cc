@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "crypto/recipient.h"
 #include "daemon/recording/format.h"
 
 namespace bastion::recording {
 namespace {
 
-constexpr std::string_view kRecipientType = "bastion-recipient-x25519";
+static_assert(kRecipientsMax == crypto::kRecipientsMax);
 constexpr std::string_view kIdentityType = "bastion-identity-x25519";
 constexpr std::string_view kBlank = " \t\r";
 
@@ -29,26 +30,14 @@ Bytes info_of(std::string_view session_id) {
 }  // namespace
 
 Result<Recipient> Recipient::parse(std::string_view line) {
-  if (next_word(line) != kRecipientType) {
-    return fail(ErrorCode::kUnsupported,
-                "a recipient is \"bastion-recipient-x25519 BASE64\", as keygen prints it");
+  const Result<crypto::HpkePublicKey> key = crypto::parse_recipient(line);
+  if (!key) {
+    return std::unexpected(key.error());
   }
-  const Result<Bytes> bytes = crypto::base64_decode(next_word(line));
-  if (!bytes || bytes->size() != crypto::kHpkeKeyLen) {
-    return fail(ErrorCode::kMalformed, "a recipient's key is 32 bytes in base64");
-  }
-  Recipient recipient;
-  std::ranges::copy(*bytes, recipient.key.begin());
-  // Points of small order cannot be sealed to; better said here than when a session begins.
-  if (!crypto::hpke_seal(recipient.key, {}, {}, {})) {
-    return fail(ErrorCode::kMalformed, "this recipient's key is not usable");
-  }
-  return recipient;
+  return Recipient{*key};
 }
 
-std::string Recipient::line() const {
-  return std::string(kRecipientType) + " " + crypto::base64_encode(key);
-}
+std::string Recipient::line() const { return crypto::recipient_line(key); }
 
 Identity Identity::generate() { return {crypto::HpkePrivateKey::generate()}; }
 

@@ -144,10 +144,25 @@ TEST_F(Commands, EncryptedOnesTakeAnIdentity) {
   const ProgramResult played = run({"play", "7q2b", "--identity", identity_file_});
   EXPECT_EQ(played.exit_code, 0);
   EXPECT_NE(played.output.find("secret.txt"), std::string::npos);
-  EXPECT_EQ(run({"search", "secret", "--json"}).output.find(session('b')), std::string::npos);
+  const ProgramResult blind = run({"search", "secret", "--json"});
+  EXPECT_EQ(blind.output.find(session('b')), std::string::npos);
+  EXPECT_NE(blind.output.find("not searched: 1 recording that is encrypted"), std::string::npos);
+  EXPECT_EQ(run({"search", "secret", "--identity", identity_file_}).output.find("not searched"),
+            std::string::npos);
   EXPECT_NE(
       run({"search", "secret", "--json", "--identity", identity_file_}).output.find(session('b')),
       std::string::npos);
+}
+
+TEST_F(Commands, AnExportThatCannotReadLeavesTheFileAlone) {
+  const std::string cast = identity_file_ + ".cast";
+  EXPECT_EQ(run({"export", "7q2b", "-o", cast}).exit_code, 1);
+  EXPECT_FALSE(std::filesystem::exists(cast));
+  EXPECT_EQ(run({"export", "7q2b", "-o", cast, "--identity", identity_file_}).exit_code, 0);
+  const auto bytes = std::filesystem::file_size(cast);
+  EXPECT_GT(bytes, 0U);
+  EXPECT_EQ(run({"export", "7q2b", "-o", cast}).exit_code, 1);
+  EXPECT_EQ(std::filesystem::file_size(cast), bytes);
 }
 
 TEST_F(Commands, VerifyNeedsAKeyOrToBeToldThatThereIsNone) {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "config/load.h"
+#include "crypto/hash.h"
 #include "tests/unit/config/support.h"
 
 namespace bastion::config {
@@ -200,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
                "3:21: \"keepalive\" of limits: expected a time from 1s to 1d, or 0 for none (such "
                "as 500ms, 30s, 2m), found \"off\"\n"},
         Golden{"limits: {auth_failures: 0}\n",
-               "3:25: \"auth_failures\" of limits: expected a number from 1 to 100, found \"0\"\n"},
+               "3:26: \"auth_failures\" of limits: expected a number from 1 to 100, found \"0\"\n"},
         Golden{"limits: {auth_failure: 3}\n",
                "3:10: unknown key \"auth_failure\" in limits (did you mean \"auth_failures\"?)\n"},
         Golden{"limits: {first_factor: 5m}\n",
@@ -364,6 +365,25 @@ TEST_F(Service, WhatIsPrintedLoadsToTheSame) {
   EXPECT_EQ(second.value->service, first.value->service);
   EXPECT_EQ(second.value->policy->hash(), first.value->policy->hash());
   EXPECT_EQ(printed.find("PRIVATE"), std::string::npos);
+}
+
+TEST_F(Service, RecipientsAreKeysThatCanBeSealedTo) {
+  const std::string good = "bastion-recipient-x25519 " + crypto::base64_encode(Bytes(32, 9));
+  const std::string kind =
+      "recipients: a recipient is \"bastion-recipient-x25519 BASE64\", as keygen ";
+  EXPECT_EQ(errors_with("recording: {recipients: [\"" + good + " security team\"]}\n"), "");
+  EXPECT_EQ(errors_with("recording: {recipients: [nonsense]}\n"), "3:26: " + kind + "prints it\n");
+  EXPECT_EQ(errors_with("recording: {recipients: [\"bastion-recipient-x25519 AAAA\"]}\n"),
+            "3:26: recipients: a recipient's key is 32 bytes in base64\n");
+  EXPECT_EQ(errors_with("recording: {recipients: [\"bastion-recipient-x25519 " +
+                        crypto::base64_encode(Bytes(32, 0)) + "\"]}\n"),
+            "3:26: recipients: this recipient's key is not usable\n");
+  std::string many;
+  for (int i = 0; i < 17; ++i) {
+    many += "\n  - " + good;
+  }
+  EXPECT_EQ(errors_with("recording:\n  recipients:" + many + "\n"),
+            "21:5: recipients: more than 16\n");
 }
 
 }  // namespace

@@ -201,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
                "3:21: \"keepalive\" of limits: expected a time from 1s to 1d, or 0 for none (such "
                "as 500ms, 30s, 2m), found \"off\"\n"},
         Golden{"limits: {auth_failures: 0}\n",
-               "3:26: \"auth_failures\" of limits: expected a number from 1 to 100, found \"0\"\n"},
+               "3:25: \"auth_failures\" of limits: expected a number from 1 to 100, found \"0\"\n"},
         Golden{"limits: {auth_failure: 3}\n",
                "3:10: unknown key \"auth_failure\" in limits (did you mean \"auth_failures\"?)\n"},
         Golden{"limits: {first_factor: 5m}\n",

@@ -136,7 +136,7 @@ struct Seen {
 
 void Seen::take(const recording::Entry& entry) {
   last_us = std::max(last_us, entry.time_us);
-  if (entry.channel != 0) {
+  if (entry.channel != recording::kNoChannel) {
     channels[entry.channel].take(entry);
   }
   if (entry.kind == EntryKind::kFile || entry.kind == EntryKind::kForward) {
@@ -175,7 +175,9 @@ Json json_of(const Seen& seen, const Recordings::Outcome& outcome) {
   for (const Happened& one : seen.happened) {
     Json about = one.about;
     about["time_us"] = one.time_us;
-    about["channel"] = one.channel;
+    if (one.channel != recording::kNoChannel) {
+      about["channel"] = one.channel;
+    }
     json["events"].push_back(std::move(about));
   }
   json["num_events"] = seen.num_happened;
@@ -198,7 +200,8 @@ void print(const Seen& seen) {
   line("rule", escaped(m.rule));
   line("start", when(m.start_us));
   line("end", seen.end ? when(end_us) : "open");
-  line("length", human_seconds(static_cast<std::int64_t>((end_us - m.start_us) / 1'000'000)));
+  const auto seconds = static_cast<std::int64_t>((end_us - m.start_us) / 1'000'000);
+  line("length", seconds < 1 ? "<1s" : human_seconds(seconds));
   if (seen.end) {
     line("state", std::string(recording::end_state_name(seen.end->state)) +
                       (seen.end->reason.empty() ? "" : ": " + escaped(seen.end->reason)) +
@@ -227,7 +230,9 @@ void print(const Seen& seen) {
     std::puts("");
   }
   for (const Happened& one : seen.happened) {
-    std::printf("%s  channel %u  %s\n", when(one.time_us).substr(11, 8).c_str(), one.channel,
+    const std::string where =
+        one.channel == recording::kNoChannel ? "session" : "channel " + std::to_string(one.channel);
+    std::printf("%s  %s  %s\n", when(one.time_us).substr(11, 8).c_str(), where.c_str(),
                 happened_line(one.about).c_str());
   }
   if (seen.num_happened > seen.happened.size()) {

@@ -39,10 +39,14 @@ constexpr bool is_stream(EntryKind kind) {
   return kind >= EntryKind::kStdout && kind <= EntryKind::kStdin;
 }
 
+/// kNoChannel is in place of a channel's number for what is the session's own. The first channel is
+/// 0.
+inline constexpr std::uint32_t kNoChannel = UINT32_MAX;
+
 /// Entry is one thing that happened. `bytes` belongs to whoever made it.
 struct Entry {
   std::uint64_t time_us = 0;  // wall clock, µs since 1970
-  std::uint32_t channel = 0;  // the session's own number; 0 for the session itself
+  std::uint32_t channel = 0;  // the session's own number, as in the audit log; or kNoChannel
   EntryKind kind = EntryKind::kNotice;
   ByteView bytes;
 };

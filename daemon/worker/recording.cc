@@ -157,7 +157,7 @@ void SessionRecording::forward(const proto::ChannelInfo& channel, const audit::E
 
 void SessionRecording::forward(const audit::Event& event) {
   if (plan_.forwards.mode != RecordMode::kNone) {
-    (void)put(0, EntryKind::kForward, as_bytes(audit::object_of(event)));
+    (void)put(recording::kNoChannel, EntryKind::kForward, as_bytes(audit::object_of(event)));
   }
 }
 

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from support import keys, process, recordings
-from support.bastion import Bastion
+from support.bastion import Bastion, bastionctl
 from support.fixtures import client_of, make_policy
 from support.targets import LOGIN
 from support.wire import connect
@@ -203,6 +203,38 @@ def received_unread(port: int) -> int:
     """Bytes that a target at this port has sent and the worker has not taken: the largest of its connections."""
     lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return max(int(line[4].split(":")[1], 16) for line in lines if int(line[2].split(":")[1], 16) == port)
+
+
+def test_what_is_encrypted_is_read_with_an_identity_alone_and_verified_without(lab, make_bastion, tmp_path):
+    def ctl(*words):
+        return process.run([bastionctl(), "recordings", "--dir", recordings.folder_of(bastion), *words])
+
+    identity, raw = tmp_path / "team.identity", tmp_path / "raw"
+    recipient = process.run([bastionctl(), "recordings", "keygen", identity]).ok().text.splitlines()[0]
+    service = service_of(lab, tmp_path / "state", recording={"reserve": "1MiB", "recipients": [recipient]})
+    bastion = make_bastion(service=service)
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    assert alice.ssh(DESTINATION, "echo topsecretword").out == b"topsecretword\n"
+    [path] = recordings.wait_sealed(bastion, 1)
+    assert b"topsecretword" not in path.read_bytes()
+
+    ways = [
+        ("play", path.stem), ("show", path.stem), ("search", "topsecretword"),
+        ("export", path.stem, "--format", "raw", "-o", raw),
+    ]  # fmt: skip
+    for words in ways:
+        blind = ctl(*words)
+        assert "topsecretword" not in blind.text and "--identity FILE" in blind.text + blind.error, blind
+        assert not raw.exists()
+        read = ctl(*words, "--identity", identity)
+        assert read.code == 0, read
+        assert "topsecretword" in (raw.read_text() if raw.exists() else read.text), read
+    assert ctl("search", "topsecretword").code == 1
+    shown = ctl("show", path.stem, "--identity", identity).ok()
+    assert re.search(r"^channel 0  exec: echo topsecretword$", shown.text, re.M), "the first channel, too"
+    assert re.search(r"^  bytes    out 14, err 0, in 0$", shown.text, re.M), shown
+    proven = ctl("verify", path.stem, "--key", f"{service['audit_key']}.pub").ok()
+    assert "proven" in proven.text
 
 
 def test_what_waited_for_the_recorder_leaves_without_a_further_event(alice, bastion, lab, tmp_path):

@@ -108,7 +108,7 @@ TEST(SessionRecording, ARefusedForwardingIsOfNoChannel) {
   recorded.recording.forward(audit::Event(audit::Name::kChannelRefused));
   const auto frame = recorded.recorder.frame(recorded.recorder.tail(), *recorded.recorder.head());
   ASSERT_TRUE(frame);
-  EXPECT_EQ(frame->header.channel, 0U);
+  EXPECT_EQ(frame->header.channel, recording::kNoChannel);
   EXPECT_EQ(as_text(frame->payload), "{\"event\":\"channel.refused\"}");
 }
 

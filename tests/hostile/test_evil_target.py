@@ -24,12 +24,11 @@ DESTINATION = f"{LOGIN}@evil1@bastion"
 
 
 class EvilTarget:
-    """Listens, and runs `script` with each connection in a thread. What it notes is in `seen`."""
+    """Listens, and runs `script` with each connection in a thread."""
 
     def __init__(self, host_key: str):
         self.host_key = host_key
         self.script = None
-        self.seen: list = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -45,6 +44,20 @@ class EvilTarget:
     def _run(self, connection):
         with contextlib.suppress(OSError, EOFError, AssertionError, paramiko.SSHException), connection:
             self.script(connection)
+
+
+class Part:
+    """One test's part of it. What its script notes is in `seen`, however long those of other tests go on."""
+
+    def __init__(self, target: EvilTarget):
+        self.target = target
+        self.host_key = target.host_key
+        self.seen: list = []
+
+    def play(self, script) -> None:
+        self.target.script = script
+
+    script = property(fset=play)
 
     def ssh(self, connection) -> raw.Raw:
         return raw.Raw(connection, self.host_key)
@@ -66,8 +79,7 @@ def world(lab):
 
 @pytest.fixture
 def evil(world):
-    world[0].seen = []
-    return world[0]
+    return Part(world[0])
 
 
 @pytest.fixture

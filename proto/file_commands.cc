@@ -4,30 +4,36 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace bastion::proto {
 namespace {
 
-using Words = std::vector<std::string>;
-using WordSpan = std::span<const std::string>;
+/// Word is one word of a command as the shell gives it on, but for what its globs stand for.
+struct Word {
+  std::string text;
+  bool has_glob = false;
+  bool begins_with_glob = false;  // it may become any words, also ones that begin with "-"
+};
+using Words = std::vector<Word>;
+using WordSpan = std::span<const Word>;
 
 constexpr std::size_t kCommandBytesMax = 32 * 1024;
 
 /// split_words takes a command apart as a shell does; nothing where a shell would do more than
-/// that.
+/// that, or another shell something else: bash and csh make several words of one with braces.
 std::optional<Words> split_words(std::string_view text) {
   if (text.size() > kCommandBytesMax) {
     return std::nullopt;
   }
   Words words;
-  std::string word;
+  Word word;
   bool in_word = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == ' ' || c == '\t') {
       if (in_word) {
-        words.push_back(std::move(word));
-        word.clear();
+        words.push_back(std::exchange(word, {}));
       }
       in_word = false;
       continue;
@@ -45,7 +51,7 @@ std::optional<Words> split_words(std::string_view text) {
       if (end == text.npos) {
         return std::nullopt;
       }
-      word += text.substr(i + 1, end - i - 1);
+      word.text += text.substr(i + 1, end - i - 1);
       i = end;
     } else if (c == '"') {
       for (++i; i < text.size() && text[i] != '"'; ++i) {
@@ -54,7 +60,7 @@ std::optional<Words> split_words(std::string_view text) {
         } else if (std::string_view("$`!\\").find(text[i]) != std::string_view::npos) {
           return std::nullopt;
         }
-        word += text[i];
+        word.text += text[i];
       }
       if (i == text.size()) {
         return std::nullopt;
@@ -63,21 +69,34 @@ std::optional<Words> split_words(std::string_view text) {
       if (++i == text.size()) {
         return std::nullopt;
       }
-      word += text[i];
-    } else if (std::string_view("$`;&|<>()!^").find(c) != std::string_view::npos) {
+      word.text += text[i];
+    } else if (std::string_view("$`;&|<>()!^{}").find(c) != std::string_view::npos) {
       return std::nullopt;
     } else {
-      word += c;
+      if (c == '*' || c == '?' || c == '[') {
+        word.has_glob = true;
+        word.begins_with_glob = word.begins_with_glob || word.text.empty();
+      }
+      word.text += c;
     }
   }
   if (in_word) {
     words.push_back(std::move(word));
   }
   // Control bytes within quotes: a shell takes a newline there as it is, but nobody needs it.
-  const auto has_control = [](const std::string& each) {
-    return std::ranges::any_of(each, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  const auto has_control = [](const Word& each) {
+    return std::ranges::any_of(each.text,
+                               [](char c) { return static_cast<unsigned char>(c) < 0x20; });
   };
   return std::ranges::any_of(words, has_control) ? std::nullopt : std::optional(std::move(words));
+}
+
+std::vector<std::string> texts_of(WordSpan words) {
+  std::vector<std::string> out;
+  for (const Word& word : words) {
+    out.push_back(word.text);
+  }
+  return out;
 }
 
 /// program_of is the program's own name, where it is named bare or in a folder of the system's.
@@ -102,20 +121,21 @@ std::string_view program_of(std::string_view word) {
   return known ? word.substr(slash + 1) : std::string_view();
 }
 
-/// strip_sudo takes "exec" and "sudo [-nEH] [-u USER]" off the front.
+/// strip_prefixes takes "exec" and "sudo [-nEH] [-u USER]" off the front.
 WordSpan strip_prefixes(WordSpan words, bool& out_plain) {
-  if (words.size() > 1 && words[0] == "exec") {
+  if (words.size() > 1 && words[0].text == "exec") {
     words = words.subspan(1);
   }
-  out_plain = words.empty() || program_of(words[0]) != "sudo";
+  out_plain = words.empty() || program_of(words[0].text) != "sudo";
   if (out_plain) {
     return words;
   }
   words = words.subspan(1);
-  while (!words.empty() && words[0].starts_with('-')) {
-    if (words[0] == "-u" && words.size() > 1) {
+  while (!words.empty() && words[0].text.starts_with('-')) {
+    const std::string& option = words[0].text;
+    if (option == "-u" && words.size() > 1) {
       words = words.subspan(2);
-    } else if (words[0] == "-n" || words[0] == "-E" || words[0] == "-H" || words[0] == "--") {
+    } else if (option == "-n" || option == "-E" || option == "-H" || option == "--") {
       words = words.subspan(1);
     } else {
       return {};
@@ -127,10 +147,15 @@ WordSpan strip_prefixes(WordSpan words, bool& out_plain) {
 FileCommand read_scp(WordSpan words) {
   bool to = false;
   bool from = false;
-  while (!words.empty() && words[0].size() > 1 && words[0][0] == '-') {
-    const std::string_view letters = std::string_view(words[0]).substr(1);
+  bool options_end = false;
+  while (!words.empty() && words[0].text.size() > 1 && words[0].text[0] == '-' && !options_end) {
+    if (words[0].has_glob) {
+      return {};
+    }
+    const std::string_view letters = std::string_view(words[0].text).substr(1);
     words = words.subspan(1);
     if (letters == "-") {
+      options_end = true;
       break;
     }
     if (letters.find_first_not_of("tfvrpdq") != letters.npos) {
@@ -142,121 +167,159 @@ FileCommand read_scp(WordSpan words) {
   if (to == from || words.empty() || (to && words.size() != 1)) {
     return {};
   }
+  if (to && words[0].begins_with_glob && !options_end) {
+    return {};  // of a file "-f" it would make an option, which wins over -t
+  }
   return {.kind = FileCommand::Kind::kScp,
           .downloads = from,
           .uploads = to,
           .plain = false,
-          .paths = {words.begin(), words.end()}};
+          .paths = texts_of(words)};
 }
 
-/// is_rsync_option: those of rsync's options that a server is given and that name no program and no
+/// RsyncOption is one of rsync's options that a server is given and that name no program and no
 /// file of their own but where the content goes (not: --daemon, --config, --log-file, …).
-bool is_rsync_option(std::string_view name) {
-  constexpr std::array<std::string_view, 62> kNames{"sender",
-                                                    "delete",
-                                                    "delete-before",
-                                                    "delete-during",
-                                                    "delete-delay",
-                                                    "delete-after",
-                                                    "delete-excluded",
-                                                    "force",
-                                                    "ignore-errors",
-                                                    "partial",
-                                                    "partial-dir",
-                                                    "backup-dir",
-                                                    "suffix",
-                                                    "compare-dest",
-                                                    "copy-dest",
-                                                    "link-dest",
-                                                    "inplace",
-                                                    "append",
-                                                    "append-verify",
-                                                    "numeric-ids",
-                                                    "timeout",
-                                                    "bwlimit",
-                                                    "compress-level",
-                                                    "compress-choice",
-                                                    "new-compress",
-                                                    "old-compress",
-                                                    "checksum-choice",
-                                                    "checksum-seed",
-                                                    "existing",
-                                                    "ignore-existing",
-                                                    "size-only",
-                                                    "modify-window",
-                                                    "max-size",
-                                                    "min-size",
-                                                    "safe-links",
-                                                    "copy-unsafe-links",
-                                                    "munge-links",
-                                                    "log-format",
-                                                    "out-format",
-                                                    "info",
-                                                    "debug",
-                                                    "iconv",
-                                                    "from0",
-                                                    "fuzzy",
-                                                    "max-delete",
-                                                    "mkpath",
-                                                    "open-noatime",
-                                                    "list-only",
-                                                    "block-size",
-                                                    "protocol",
-                                                    "skip-compress",
-                                                    "usermap",
-                                                    "groupmap",
-                                                    "super",
-                                                    "no-implied-dirs",
-                                                    "no-r",
-                                                    "no-W",
-                                                    "remove-source-files",
-                                                    "remove-sent-files",
-                                                    "delay-updates",
-                                                    "ignore-missing-args",
-                                                    "msgs2stderr"};
-  return std::ranges::find(kNames, name) != kNames.end();
+struct RsyncOption {
+  enum class Value : std::uint8_t { kNone, kInWord, kAlsoNextWord };
+  std::string_view name;
+  Value value = Value::kNone;
+};
+constexpr auto kNone = RsyncOption::Value::kNone;
+constexpr auto kInWord = RsyncOption::Value::kInWord;
+constexpr auto kAlsoNextWord = RsyncOption::Value::kAlsoNextWord;
+
+constexpr std::array<RsyncOption, 62> kRsyncOptions{{
+    {"append", kNone},
+    {"append-verify", kNone},
+    {"backup-dir", kAlsoNextWord},
+    {"block-size", kInWord},
+    {"bwlimit", kInWord},
+    {"checksum-choice", kInWord},
+    {"checksum-seed", kInWord},
+    {"compare-dest", kAlsoNextWord},
+    {"compress-choice", kInWord},
+    {"compress-level", kInWord},
+    {"copy-dest", kAlsoNextWord},
+    {"copy-unsafe-links", kNone},
+    {"debug", kInWord},
+    {"delay-updates", kNone},
+    {"delete", kNone},
+    {"delete-after", kNone},
+    {"delete-before", kNone},
+    {"delete-delay", kNone},
+    {"delete-during", kNone},
+    {"delete-excluded", kNone},
+    {"existing", kNone},
+    {"force", kNone},
+    {"from0", kNone},
+    {"fuzzy", kNone},
+    {"groupmap", kInWord},
+    {"iconv", kInWord},
+    {"ignore-errors", kNone},
+    {"ignore-existing", kNone},
+    {"ignore-missing-args", kNone},
+    {"info", kInWord},
+    {"inplace", kNone},
+    {"link-dest", kAlsoNextWord},
+    {"list-only", kNone},
+    {"log-format", kInWord},
+    {"max-delete", kInWord},
+    {"max-size", kInWord},
+    {"min-size", kInWord},
+    {"mkpath", kNone},
+    {"modify-window", kInWord},
+    {"msgs2stderr", kNone},
+    {"munge-links", kNone},
+    {"new-compress", kNone},
+    {"no-implied-dirs", kNone},
+    {"no-r", kNone},
+    {"no-W", kNone},
+    {"numeric-ids", kNone},
+    {"old-compress", kNone},
+    {"open-noatime", kNone},
+    {"out-format", kInWord},
+    {"partial", kNone},
+    {"partial-dir", kAlsoNextWord},
+    {"protocol", kInWord},
+    {"remove-sent-files", kNone},
+    {"remove-source-files", kNone},
+    {"safe-links", kNone},
+    {"sender", kNone},
+    {"size-only", kNone},
+    {"skip-compress", kInWord},
+    {"suffix", kAlsoNextWord},
+    {"super", kNone},
+    {"timeout", kInWord},
+    {"usermap", kInWord},
+}};
+
+/// are_rsync_letters: "vlogDtpre.iLsfxCIvu" without its "-". Behind the e is what the client can
+/// do; a number belongs to B (block size) and @ (modify window) alone.
+bool are_rsync_letters(std::string_view word) {
+  if (word.starts_with('B') || word.starts_with('@')) {
+    return word.size() > 1 && word.find_first_not_of("0123456789", 1) == word.npos;
+  }
+  const std::size_t e = std::min(word.find('e'), word.size());
+  return !word.empty() &&
+         word.substr(0, e).find_first_not_of("vqlLogDtpAXHSWznrRuUNOJKkmcxyIbidChaE") ==
+             word.npos &&
+         (e == word.size() || word.substr(e).starts_with("e."));
 }
 
+/// read_rsync: rsync takes options from anywhere among its words, and the next word as the value of
+/// an option that wants one. So neither may be in doubt: whose word begins with "-" is an option
+/// that we know, before the ".", and its value is where rsync looks for it.
 FileCommand read_rsync(WordSpan words) {
-  if (words.empty() || words[0] != "--server") {
+  if (words.empty() || words[0].text != "--server") {
     return {};
   }
   words = words.subspan(1);
   bool sender = false;
   bool removes = false;
-  while (!words.empty() && words[0].starts_with('-')) {
-    std::string_view word = words[0];
+  while (!words.empty() && words[0].text.starts_with('-')) {
+    const Word& word = words[0];
     words = words.subspan(1);
-    if (!word.starts_with("--")) {
-      // "-vlogDtpre.iLsfxCIvu": behind the e is what the client can do.
-      const std::string_view letters = word.substr(1, word.find('e') - 1);
-      if (letters.find_first_not_of("vqlLogDtpAXHSWBznrRuUNOJKkmcxyIbidChaE") != letters.npos ||
-          (word.find('e') != word.npos && !word.substr(word.find('e')).starts_with("e."))) {
+    if (word.has_glob) {
+      return {};
+    }
+    if (!word.text.starts_with("--")) {
+      if (!are_rsync_letters(std::string_view(word.text).substr(1))) {
         return {};
       }
       continue;
     }
-    const std::string_view name = word.substr(2, word.find('=') - 2);
-    if (!is_rsync_option(name)) {
+    const std::size_t equals = word.text.find('=');
+    const std::string_view name = std::string_view(word.text).substr(2, equals - 2);
+    const auto* const option = std::ranges::find(kRsyncOptions, name, &RsyncOption::name);
+    const bool value_in_word = equals != std::string::npos;
+    if (option == kRsyncOptions.end() || (value_in_word && option->value == kNone) ||
+        (!value_in_word && option->value == kInWord)) {
       return {};
     }
     sender = sender || name == "sender";
     removes = removes || name == "remove-source-files" || name == "remove-sent-files";
-    const bool with_word = word.find('=') == word.npos &&
-                           (name == "partial-dir" || name == "backup-dir" || name == "link-dest" ||
-                            name == "compare-dest" || name == "copy-dest" || name == "suffix");
-    if (with_word && !words.empty()) {
+    if (!value_in_word && option->value == kAlsoNextWord) {
+      if (words.empty() || words[0].has_glob || words[0].text.starts_with('-')) {
+        return {};
+      }
       words = words.subspan(1);
     }
   }
-  if (words.empty() || words[0] != ".") {
+  if (words.empty() || words[0].text != ".") {
+    return {};
+  }
+  words = words.subspan(1);
+  const auto may_be_option = [](const Word& word) {
+    return word.begins_with_glob || word.text.starts_with('-');
+  };
+  if (std::ranges::any_of(words, may_be_option)) {
     return {};
   }
   return {.kind = FileCommand::Kind::kRsync,
           .downloads = sender,
           .uploads = !sender || removes,
           .plain = false,
-          .paths = {words.begin() + 1, words.end()}};
+          .paths = texts_of(words)};
 }
 
 }  // namespace
@@ -271,7 +334,7 @@ FileCommand recognise_command(std::string_view command) {
   if (rest.empty()) {
     return {};
   }
-  std::string_view program = program_of(rest[0]);
+  std::string_view program = program_of(rest[0].text);
   rest = rest.subspan(1);
   FileCommand out;
   if (program == "scp") {
@@ -283,7 +346,7 @@ FileCommand recognise_command(std::string_view command) {
   } else {
     std::string joined;
     if (program == "git" && !rest.empty()) {
-      joined = "git-" + rest[0];
+      joined = "git-" + rest[0].text;
       program = joined;
       rest = rest.subspan(1);
     }
@@ -292,7 +355,7 @@ FileCommand recognise_command(std::string_view command) {
       out = {.kind = FileCommand::Kind::kGit,
              .downloads = sends,
              .uploads = !sends,
-             .paths = {rest.begin(), rest.end()}};
+             .paths = texts_of(rest)};
     }
   }
   out.plain = plain && out.kind != FileCommand::Kind::kNone;

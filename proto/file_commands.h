@@ -9,9 +9,9 @@ namespace bastion::proto {
 
 /// FileCommand is an exec command that moves files, recognised for what it is. Recognition is
 /// strict: the command is plain words to any POSIX shell (quotes and backslashes are understood,
-/// globs may be there; nothing that runs, joins or redirects), the program is named bare or by a
-/// system's path, and all its options are known. Everything else is kNone: a command like any
-/// other.
+/// globs may be there; nothing that runs, joins or redirects, and no braces), the program is named
+/// bare or by a system's path, all its options are known, and no glob can become one. Everything
+/// else is kNone: a command like any other.
 struct FileCommand {
   enum class Kind : std::uint8_t {
     kNone,

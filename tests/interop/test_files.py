@@ -88,6 +88,22 @@ def test_the_old_scp_is_allowed_by_rule_and_direction(ruled, places, tmp_path):
     assert list(there.iterdir()) == []
 
 
+def test_a_direction_is_what_the_target_makes_of_the_command(ruled, places, tmp_path):
+    """sec_089: words that a shell, or the program, reads otherwise than they look."""
+    source, there = places
+    config, marker = tmp_path / "rsyncd.conf", tmp_path / "ran"
+    config.write_text(f"use chroot = no\n[m]\npath = {there}\nearly exec = /usr/bin/touch {marker}\n")
+    alice = ruled({"allow": ["upload"], "scp": "allow", "rsync": "allow"})
+    for command in (f"scp -t {{-f,{source}}}", f"rsync --server -re.LsfxCIvu . --sender {source}",
+                    f"rsync --server --sender . {source}", f"rsync --server . --daemon --config={config}"):
+        done = alice.ssh(DESTINATION, command, input=b"\0\0\0\n@RSYNCD: 31.0\nm\n\n")
+        assert done.code == 255 and done.out == b"" and "may not" in done.error, (command, done)
+    assert not marker.exists()
+    # What the clients send goes on.
+    alice.scp("-O", source, f"{DESTINATION}:{there}/new").ok()
+    assert (there / "new").read_bytes() == source.read_bytes()
+
+
 def test_scp_by_sftp_is_refused_like_sftp(ruled, places):
     source, there = places
     done = ruled({"read_only": True}).scp("-s", source, f"{DESTINATION}:{there}/new")

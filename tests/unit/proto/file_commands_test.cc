@@ -75,6 +75,46 @@ TEST(FileCommands, LeavesEverythingElseToExec) {
   }
 }
 
+TEST(FileCommands, DirectionIsWhatTheProgramMakesOfIt) {
+  // bash makes words of braces, rsync takes options from behind its ".", the word behind an option
+  // that wants a value is that value, and a glob may be a file that is called like an option.
+  for (const char* command : {
+           "scp -t {-f,/etc/passwd}",
+           "scp -t *",
+           "scp -t [-]f",
+           "scp -t ?f",
+           "scp -t \"\"*",
+           "scp -t -[f] a",
+           "rsync --server -re.LsfxCIvu . --sender /etc/passwd",
+           "rsync --server -re.LsfxCIvu . /srv/up --sender",
+           "rsync --server . --daemon --config=/tmp/rsyncd.conf",
+           "rsync --server -re.LsfxCIvu . -- a",
+           "rsync --server -re.LsfxCIvu . *",
+           "rsync --server -re.LsfxCIvu . up [-]x",
+           "rsync --server --log-format --sender -re.LsfxCIvu . /srv/up",
+           "rsync --server --timeout --sender . /srv/up",
+           "rsync --server -B --sender . /srv/up",
+           "rsync --server -r1 . /srv/up",
+           "rsync --server -B10x . /srv/up",
+           "rsync --server - . /srv/up",
+           "rsync --server --sender=x . /srv/up",
+           "rsync --server --partial-dir --sender . /srv/up",
+           "rsync --server --partial-dir * . /srv/up",
+           "rsync --server --suffix",
+           "rsync --server --suffix=* . /srv/up",
+           "rsync --server -re.LsfxCIvu {--sender,.} /etc",
+       }) {
+    EXPECT_EQ(recognise_command(command).kind, Kind::kNone) << command;
+  }
+  EXPECT_TRUE(recognise_command("scp -t -- '*'").uploads);
+  EXPECT_TRUE(recognise_command("scp -t '*'").uploads);
+  EXPECT_TRUE(recognise_command("scp -t up/*").uploads);
+  EXPECT_TRUE(recognise_command("scp -f *.c").downloads);
+  EXPECT_TRUE(recognise_command("rsync --server --sender -re.i -B700 . src/*.c").downloads);
+  EXPECT_TRUE(recognise_command("rsync --server -re.i --log-format=%i . up").uploads);
+  EXPECT_TRUE(recognise_command("rsync --server -re.i --suffix= --backup-dir old . up").uploads);
+}
+
 TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
   using namespace std::string_literals;  // NOLINT: NULs in texts
   const std::vector<std::pair<Leg, std::string>> conversation{

@@ -48,6 +48,12 @@ FileOperation operation_of(SftpType type, SftpExtension extension) {
   }
 }
 
+/// is_start: the path is where relative ones start, whatever links there are: "x/.." may be
+/// anywhere.
+bool is_start(std::string_view path) {
+  return !path.starts_with('/') && path.find("..") == path.npos && normalise_path(path, {}) == "~";
+}
+
 }  // namespace
 
 Result<std::size_t> SftpStream::from_server(ByteView data, std::int64_t now_us) {
@@ -148,7 +154,7 @@ Result<std::size_t> SftpStream::reply_need(ByteView seen) const {
       // Only where it says where relative paths start.
       const auto found = requests_.find(load_u32(seen.data() + kTypeAt + 1));
       if (home_.empty() && found != requests_.end() && found->second.type == SftpType::kRealpath &&
-          found->second.names != nullptr && normalise_path(found->second.names->path, {}) == "~") {
+          found->second.names != nullptr && is_start(found->second.names->path)) {
         need = std::min(total, kIdEnd + 4 + 4);
         if (seen.size() >= kIdEnd + 8) {
           const std::size_t name_len = load_u32(seen.data() + kIdEnd + 4);

@@ -222,6 +222,24 @@ TEST(SftpStream, ADenyRuleOfTheHomeHoldsBeforeTheHomeIsKnown) {
   EXPECT_FALSE(watched.out.all.empty());
 }
 
+TEST(SftpStream, TheHomeIsNotWhereALinkLeads) {
+  // "up" is a link into the folder that is allowed: what "up/.." is says nothing of the home.
+  Watched watched(with_paths({"/srv/up/**"}, {"~/.ssh/**"}));
+  watched.begin();
+  ASSERT_TRUE(watched.client(path_request(16, 1, "up/..")));
+  ASSERT_TRUE(watched.server(name(1, "/srv/up")));
+  ASSERT_TRUE(watched.client(sftp_test::open(2, ".bashrc", kFileRead)));
+  ASSERT_TRUE(watched.client(sftp_test::open(3, "/srv/up/../../people/kim/.ssh/id", kFileRead)));
+  EXPECT_EQ(watched.answers(), (Answers{{2, 3}, {3, 3}}));
+  ASSERT_TRUE(watched.client(path_request(16, 4, "./")));
+  ASSERT_TRUE(watched.server(name(4, "/people/kim")));
+  ASSERT_TRUE(watched.client(sftp_test::open(5, ".bashrc", kFileRead)));
+  EXPECT_EQ(watched.answers(), (Answers{{5, 3}}));
+  watched.out.all.clear();
+  ASSERT_TRUE(watched.client(sftp_test::open(6, "../../srv/up/x", kFileRead)));
+  EXPECT_FALSE(watched.out.all.empty());
+}
+
 TEST(SftpStream, WhatLeadsToAnAllowedPathMayBeLookedAtAndNoLinkBeMade) {
   Watched watched(with_paths({"/srv/up/*.csv"}));
   watched.begin();

@@ -23,7 +23,12 @@ Status Bridge::State::on_data(Leg from, Channel& channel, Payload payload) {
   const bool relayed =
       !extended || (parsed->kind == kExtendedDataStderr && from == Leg::kUpstream &&
                     channel.type == ChannelType::kSession);
-  if (!relayed || receiver.eof_out || receiver.close_out) {
+  // Before anything runs there is nobody to read it. Some targets would keep it for what is started
+  // then, and whatever watches that (proto/bridge_files.h) would not have seen it.
+  const bool too_early =
+      channel.type == ChannelType::kSession && from == Leg::kDownstream &&
+      (channel.start == Channel::Start::kNone || channel.start == Channel::Start::kRefused);
+  if (!relayed || too_early || receiver.eof_out || receiver.close_out) {
     if (!window.swallow(n)) {
       return fail(ErrorCode::kProtocol, "more channel data than the window allows", n);
     }

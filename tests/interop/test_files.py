@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+import struct
 import sys
 
 import asyncssh
@@ -102,6 +103,23 @@ def test_a_direction_is_what_the_target_makes_of_the_command(ruled, places, tmp_
     # What the clients send goes on.
     alice.scp("-O", source, f"{DESTINATION}:{there}/new").ok()
     assert (there / "new").read_bytes() == source.read_bytes()
+
+
+def test_no_request_of_sftp_comes_before_sftp(ruled, places):
+    """sec_085: asyncssh keeps what it was sent before a channel was anything, for the server that it starts then."""
+    source, _ = places
+    alice = ruled({"read_only": True})
+    remove = struct.pack(">II", 1, len(str(source))) + str(source).encode()
+    with paramiko.SSHClient() as ssh:
+        ssh.load_host_keys(str(alice.known_hosts))
+        ssh.connect("127.0.0.1", alice.port, f"{LOGIN}@async1", key_filename=str(alice.key.path), look_for_keys=False, allow_agent=False)
+        channel = ssh.get_transport().open_session()
+        channel.sendall(struct.pack(">IBI", 5, 1, 3) + struct.pack(">IB", 1 + len(remove), 13) + remove)
+        channel.invoke_subsystem("sftp")
+        sftp = paramiko.SFTPClient(channel)  # asks for the version, and hears it
+        with pytest.raises(PermissionError):
+            sftp.remove(str(source))
+    assert source.exists()
 
 
 def test_scp_by_sftp_is_refused_like_sftp(ruled, places):

@@ -16,7 +16,7 @@ class BridgeData : public BridgeTest {
 };
 
 TEST_F(BridgeData, RelaysBothWaysByteForByteAndInPlace) {
-  const ChannelNumber number = open_session();
+  const ChannelNumber number = open_shell();
   const std::size_t before = user.num_in_place + target.num_in_place;
   std::uint32_t total = 0;
   for (const std::size_t n : {0UL, 1UL, 2UL, 100UL, 32767UL, 32768UL}) {
@@ -42,8 +42,7 @@ TEST_F(BridgeData, RelaysBothWaysByteForByteAndInPlace) {
 TEST_F(BridgeData, SplitsDataThatIsLargerThanTheReceiverTakes) {
   for (const std::uint32_t max_packet : {256U, 1000U, 8192U}) {
     restart(allow_all());
-    const ChannelNumber number =
-        open(open_message("session", kUserNumber, kWindow, max_packet), kWindow, max_packet);
+    const ChannelNumber number = open_shell(kWindow, max_packet);
     for (const std::size_t n : {max_packet + 1UL, max_packet * 2UL, max_packet * 3UL + 17}) {
       const std::string bytes = text(n);
       user_sends(data(number, bytes));
@@ -74,7 +73,7 @@ TEST_F(BridgeData, SplitsDataThatIsLargerThanTheReceiverTakes) {
 TEST_F(BridgeData, sec_061_EndsAPeerThatSendsMoreThanItsWindow) {
   for (const Leg leg : kLegs) {
     restart(allow_all());
-    const ChannelNumber number = open_session(1000, kPacket);
+    const ChannelNumber number = open_shell(1000, kPacket);
     ASSERT_TRUE(from(leg, data(number, text(999))));
     expect_error(leg, data(number, "ab"));
     ASSERT_TRUE(from(leg, data(number, "a"))) << "the last byte of the window is good";
@@ -98,7 +97,7 @@ TEST_F(BridgeData, sec_061_EndsAPeerWhoseWindowPasses32Bits) {
 }
 
 TEST_F(BridgeData, PassesAdjustmentsOn) {
-  const ChannelNumber number = open_session(1000, kPacket);
+  const ChannelNumber number = open_shell(1000, kPacket);
   target_sends(data(number, text(600)));
   user.next();
   user_sends(adjust(number, 600));
@@ -176,6 +175,31 @@ TEST_F(BridgeData, sec_067_CreditsBackTheExtendedDataThatItDrops) {
   expect_error(Leg::kUpstream, extended(number, 0, "kind 0 is none"));
 }
 
+TEST_F(BridgeData, sec_085_DropsWhatTheUserSendsBeforeAnythingRuns) {
+  // A target may keep it for the program that is started then: what nobody watched, sftp's
+  // requests.
+  const ChannelNumber number = open_session(1000, kPacket);
+  for (int i = 0; i < 10; ++i) {
+    user_sends(data(number, text(900)));
+    EXPECT_EQ(user.next(), adjust(kUserNumber, 900)) << "its credit comes back";
+  }
+  expect_quiet();
+  start_shell(number);
+  user_sends(data(number, "ls"));
+  EXPECT_EQ(target.next(), data(kTargetNumber, "ls"));
+}
+
+TEST_F(BridgeData, sec_085_DropsWhatTheUserSendsBetweenTwoStarts) {
+  const ChannelNumber number = open_session();
+  user_sends(subsystem(number, "sftp"));
+  target.next();
+  target_sends(failure(number));
+  EXPECT_EQ(user.next(), failure(kUserNumber));
+  user_sends(data(number, "unseen"));
+  expect_quiet();
+  start_shell(number);
+}
+
 TEST_F(BridgeData, DropsExtendedDataOfChannelsOtherThanSessions) {
   const ChannelNumber number = open(open_tcpip("direct-tcpip", kUserNumber, "db", 1));
   target_sends(extended(number, 1, "x"));
@@ -209,7 +233,7 @@ TEST_F(BridgeData, KeepsTheOrderOfDataExitStatusEofAndClose) {
 TEST_F(BridgeData, HalfClosedChannelsGoOnInTheOtherDirection) {
   for (const Leg leg : kLegs) {
     restart(allow_all());
-    const ChannelNumber number = open_session();
+    const ChannelNumber number = open_shell();
     LegSink& sender = leg == Leg::kDownstream ? user : target;
     LegSink& receiver = leg == Leg::kDownstream ? target : user;
     ASSERT_TRUE(from(leg, eof(number)));
@@ -229,7 +253,7 @@ TEST_F(BridgeData, HalfClosedChannelsGoOnInTheOtherDirection) {
 TEST_F(BridgeData, ClosesInEitherOrder) {
   for (const Leg first : kLegs) {
     restart(allow_all());
-    const ChannelNumber number = open_session();
+    const ChannelNumber number = open_shell();
     LegSink& receiver = first == Leg::kDownstream ? target : user;
     LegSink& sender = first == Leg::kDownstream ? user : target;
     ASSERT_TRUE(from(first, close(number)));

@@ -345,6 +345,8 @@ TEST_F(BridgeOpen, NumbersOfTwoChannelsNeverMix) {
   const ChannelNumber second =
       open(open_message("session", 2, kWindow, kPacket), kWindow, kPacket, 2);
   EXPECT_NE(first, second);
+  user_sends(shell(second, false));
+  EXPECT_EQ(u32_at(target.next(), 1), 2U);
   user_sends(data(second, "two"));
   EXPECT_EQ(target.next(), data(2, "two"));
   target_sends(data(first, "one"));

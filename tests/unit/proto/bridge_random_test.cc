@@ -106,6 +106,9 @@ class BridgeRandom : public BridgeTest {
         end.may_send = u32_at(message, 9);
         end.max_send = u32_at(message, 13);
         ASSERT_LE(end.may_send, limits::kWindowBytesMax);
+        if (end.session) {
+          say(leg, shell(end.bridge_number, false));
+        }
         break;
       case kMsgChannelOpenFailure:
         ASSERT_FALSE(end.confirmed);
@@ -181,6 +184,12 @@ class BridgeRandom : public BridgeTest {
     const auto request = parse_channel_request(message);
     ASSERT_TRUE(request);
     ASSERT_EQ(leg, Leg::kUpstream) << "the target of this test asks for nothing";
+    if (request->type == ChannelRequestType::kShell) {
+      if (!end.close_sent) {
+        say(leg, success(end.bridge_number));
+      }
+      return;
+    }
     ASSERT_EQ(request->type, ChannelRequestType::kBreak);
     if (request->want_reply && !end.close_sent) {
       const bool yes = chance(50);

@@ -116,6 +116,12 @@ class BridgeTest : public ::testing::Test {
     target_sends(success(number));
     EXPECT_EQ(user.next(), success(kUserNumber));
   }
+  /// open_shell: data of the user is for a program that runs.
+  ChannelNumber open_shell(std::uint32_t window = kWindow, std::uint32_t max_packet = kPacket) {
+    const ChannelNumber number = open_session(window, max_packet);
+    start_shell(number);
+    return number;
+  }
   /// expect_quiet: nothing was sent that the test has not read.
   void expect_quiet() {
     EXPECT_TRUE(user.empty()) << "to the user: " << int{user.messages.front()[0]};

@@ -176,6 +176,7 @@ constexpr Key kRecordingCloseKeys[] = {Key::kSession,   Key::kUser,  Key::kLogin
                                        Key::kHead,      Key::kReason};
 constexpr Key kRecordingFailedKeys[] = {Key::kSession, Key::kUser,      Key::kLogin,
                                         Key::kTarget,  Key::kRecording, Key::kReason};
+constexpr Key kRecordingRemovedKeys[] = {Key::kSession, Key::kRecording, Key::kBytes, Key::kReason};
 constexpr Key kLimitKeys[] = {Key::kSession, Key::kUser,  Key::kLogin, Key::kTarget, Key::kLimit,
                               Key::kValue,   Key::kCount, Key::kFrom,  Key::kReason};
 constexpr Key kAuditStartKeys[] = {Key::kLogFile, Key::kPreviousFile, Key::kReason};
@@ -215,6 +216,7 @@ constexpr std::array<NameInfo, kNumNames> kNames = {{
     {"recording.open", Level::kInfo, false, kRecordingOpenKeys},
     {"recording.close", Level::kInfo, false, kRecordingCloseKeys},
     {"recording.failed", Level::kError, false, kRecordingFailedKeys},
+    {"recording.removed", Level::kNotice, false, kRecordingRemovedKeys},
     {"limit", Level::kWarning, true, kLimitKeys},
     {"audit.start", Level::kNotice, false, kAuditStartKeys},
     {"audit.torn", Level::kWarning, false, kAuditTornKeys},

@@ -41,6 +41,7 @@ enum class Name : std::uint8_t {
   kRecordingOpen,
   kRecordingClose,
   kRecordingFailed,
+  kRecordingRemoved,
   kLimit,
   kAuditStart,
   kAuditTorn,

@@ -158,7 +158,11 @@ struct Resync {
 struct RecordingOpened {
   static constexpr Type kType = Type::kRecordingOpened;
   std::string session;
-  void fields(auto& f) { f(session); }
+  std::string recording;  // its name, below the folder: "2026-11-25/ID.rec"
+  void fields(auto& f) {
+    f(session);
+    f(recording);
+  }
 };
 /// RecordingFailed: it cannot be opened, or went wrong; the session must end.
 struct RecordingFailed {
@@ -170,10 +174,27 @@ struct RecordingFailed {
     f(why);
   }
 };
+/// RecordingSealed: its file is whole. Told also of those that nobody closed, which a warden or a
+/// machine that died has left. `recording` is empty where there is no file, or where the recorder
+/// before this one has finished it: the rest then says nothing.
 struct RecordingSealed {
   static constexpr Type kType = Type::kRecordingSealed;
   std::string session;
-  void fields(auto& f) { f(session); }
+  std::string recording;  // as in RecordingOpened
+  std::string state;      // complete, interrupted or failed
+  std::string reason;
+  std::uint64_t blocks = 0;             // the end block's number, …
+  std::array<std::uint8_t, 32> hash{};  // … and its hash: what is signed
+  std::uint64_t bytes = 0;              // of the file
+  void fields(auto& f) {
+    f(session);
+    f(recording);
+    f(state);
+    f(reason);
+    f(blocks);
+    f(hash);
+    f(bytes);
+  }
 };
 /// SignHead asks for the audit key's signature over one of two structures that the warden makes
 /// itself from these fields. Answer: HeadSigned, with no signature where there is no key.

@@ -47,6 +47,45 @@ void Recorder::make_audit() {
   }
   audit_ = std::make_unique<audit::Log>(audit_folder_.get(), std::move(settings), *this);
   audit_->start();
+  for (audit::Event& event : std::exchange(own_events_, {})) {
+    add_own(std::move(event));
+  }
+}
+
+// add_own puts an event of this process on record. The warden has no number for it.
+void Recorder::add_own(audit::Event event) {
+  event.time_us = now_us();
+  audit_->add(event);
+  ++audit_added_;
+  audit_answer_due_ = true;
+}
+
+void Recorder::tell_removed(const std::string& session, const std::string& recording,
+                            std::uint64_t bytes, std::string_view why) {
+  if (!audit_folder_) {
+    return;
+  }
+  audit::Event event(audit::Name::kRecordingRemoved);
+  event.text(audit::Key::kSession, session).text(audit::Key::kRecording, recording);
+  event.number(audit::Key::kBytes, bytes).text(audit::Key::kReason, why);
+  if (audit_ == nullptr) {
+    own_events_.push_back(std::move(event));
+  } else {
+    add_own(std::move(event));
+  }
+}
+
+// remove_expired: that a recording goes is on record before it does, so that one that is missing
+// can be told from one that retention has removed.
+void Recorder::remove_expired() {
+  for (Expired& each : store_->take_expired()) {
+    tell_removed(each.session, recording_name(each.day, each.session), each.bytes, each.why);
+    expired_.emplace_back(audit_added_, std::move(each));
+  }
+  while (!expired_.empty() && (audit_ == nullptr || expired_.front().first <= audit_->accepted())) {
+    store_->remove_expired(std::move(expired_.front().second));
+    expired_.pop_front();
+  }
 }
 
 // on_audit_event: what the warden tells again may be in the file, since the recorder before us died

@@ -91,6 +91,10 @@ void Recorder::make_recordings() {
               [this](std::uint32_t request, const ipc::SignHead& message) {
                 tell_warden(message, request);
                 return !warden_gone_;
+              },
+          .removed =
+              [this](const std::string& session, const std::string& recording) {
+                tell_removed(session, recording, 0, "empty");
               }});
   apply_settings();
   std::vector<RingPort> ports;
@@ -195,6 +199,7 @@ void Recorder::loop() {
     if (recordings_ != nullptr) {
       recordings_->settle(now);
       tell_state(now);
+      remove_expired();
       for (const Store::Note& note : store_->take_notes()) {
         context_.log.info(note.text, {{"about", note.about}});
       }

@@ -65,6 +65,10 @@ class Recorder final : public audit::LogOwner {
   void add_digests(ipc::AuditEvent& message);
   void on_audit_signature(const ipc::HeadSigned& message);
   void audit_turn();
+  void add_own(audit::Event event);
+  void tell_removed(const std::string& session, const std::string& recording, std::uint64_t bytes,
+                    std::string_view why);
+  void remove_expired();
   /// The number of its questions to the warden; recordings count up from 1.
   static constexpr std::uint32_t kAuditRequest = UINT32_MAX;
   void tell_audit_state();
@@ -98,6 +102,8 @@ class Recorder final : public audit::LogOwner {
   std::uint64_t audit_taken_ = 0;      // the number of the warden's last event
   std::uint64_t audit_added_ = 0;      // events given to the log, …
   std::deque<std::pair<std::uint64_t, std::uint64_t>> audit_numbers_;  // … and their numbers
+  std::vector<audit::Event> own_events_;                               // of before there was a log
+  std::deque<std::pair<std::uint64_t, Expired>> expired_;  // go when so many events are accepted
   ipc::AuditState audit_told_;
   bool audit_answer_due_ = false;
   bool stopping_ = false;  // the service stops: each line is signed at once

@@ -92,7 +92,7 @@ void Recordings::open(const ipc::OpenRecording& message, const RingPort& ring) {
   if (const auto found = by_session_.find(message.session); found != by_session_.end()) {
     found->second->confirmed = true;
     if (!found->second->failed && !found->second->next.ended) {
-      outward_.opened({message.session});
+      outward_.opened({message.session, name_of(*found->second)});
     } else if (!found->second->closing) {
       outward_.failed({message.session, "its recording has ended"});
     }
@@ -110,8 +110,12 @@ void Recordings::open(const ipc::OpenRecording& message, const RingPort& ring) {
     }
     return outward_.failed({message.session, disk_error(error)});
   }
-  adopt(std::move(recording));
-  outward_.opened({message.session});
+  const std::string name = name_of(adopt(std::move(recording)));
+  outward_.opened({message.session, name});
+}
+
+std::string Recordings::name_of(const Recording& recording) {
+  return recording_name(text_of(table_[recording.entry].day), recording.session);
 }
 
 // begin makes the file with its first block, and the table's entry. False: errno says why.
@@ -350,7 +354,9 @@ void Recordings::attend(Recording& recording) {
 void Recordings::close(const ipc::CloseRecording& message) {
   const auto found = by_session_.find(message.session);
   if (found == by_session_.end()) {
-    return outward_.sealed({message.session});
+    ipc::RecordingSealed unknown;
+    unknown.session = message.session;
+    return outward_.sealed(unknown);
   }
   Recording& recording = *found->second;
   recording.confirmed = true;
@@ -422,13 +428,15 @@ void Recordings::end(Recording& recording) {
              recording.next.mark, recording.unwritten);
   recording.next.writer = writer.state();
   recording.next.ended = 1;
+  recording.next.end_state = state;
+  recording.next.end_head = writer.state().head;
   release_writer(recording);
   std::erase(touched_, &recording);
   (void)write_out(recording);
 }
 
 void Recordings::ask_signature(Recording& recording) {
-  const recording::Head& head = recording.next.writer.head;
+  const recording::Head& head = recording.next.end_head;
   const std::uint32_t request = next_request_++;
   if (outward_.sign(request, {ipc::HeadKind::kRecording, recording.session, head.seq, head.hash})) {
     recording.sign_request = request;
@@ -467,16 +475,24 @@ void Recordings::finish(Recording& recording) {
     log_.warning("cannot give back what was reserved for a recording",
                  {{"session", recording.session}, {"error", disk_error(errno)}});
   }
+  const Progress& next = recording.next;
+  const ipc::RecordingSealed sealed{
+      .session = recording.session,
+      .recording = name_of(recording),
+      .state = std::string(recording::end_state_name(next.end_state)),
+      .reason = next.end_state == EndState::kComplete ? std::string() : recording.reason,
+      .blocks = next.end_head.seq,
+      .hash = next.end_head.hash,
+      .bytes = next.writer.head.offset};
   store_.remove_mark(text_of(entry.day), recording.session);
   store_.written();
   by_place_.erase({recording.ring.generation, entry.slot});
   table_.remove(recording.entry);
   std::erase(attention_, &recording);
   std::erase(touched_, &recording);
-  const std::string session = recording.session;
   wipe(MutBytes(reinterpret_cast<std::uint8_t*>(&recording.next), sizeof recording.next));
-  by_session_.erase(session);
-  outward_.sealed({session});
+  by_session_.erase(sealed.session);
+  outward_.sealed(sealed);
 }
 
 // check_file: bytes written to a file that has no name any more are lost.
@@ -622,6 +638,8 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   Bytes piece(kReadBytes);
   off_t at = 0;
   bool good = true;
+  std::optional<recording::End> end;
+  recording::Head end_head;
   while (good) {
     const ssize_t n = pread(file->get(), piece.data(), piece.size(), at);
     if (n <= 0) {
@@ -631,30 +649,37 @@ void Recordings::seal_leftover(const OpenMark& mark) {
     reader.feed(ByteView(piece).first(static_cast<std::size_t>(n)));
     auto block = reader.next();
     while (block && *block) {
+      if ((*block)->header.type == recording::BlockType::kEnd) {
+        end = recording::parse_end((*block)->payload).value_or(recording::End());
+        end_head = (*block)->head;
+      }
       block = reader.next();
     }
     good = block.has_value();
   }
   if (reader.num_blocks() == 0) {
-    return store_.remove(mark.day, mark.session);  // nothing was accepted yet
+    // Nothing was accepted yet, or no octet of it had reached the disk.
+    store_.remove(mark.day, mark.session);
+    return outward_.removed(mark.session, recording_name(mark.day, mark.session));
   }
   const recording::BlockHeader& last = reader.last_header();
-  if (last.type == recording::BlockType::kSignature) {
-    return store_.remove_mark(mark.day, mark.session);
-  }
   auto recording = std::make_unique<Recording>();
   recording->session = mark.session;
   recording->file = std::move(*file);
   recording->confirmed = true;
   recording->closing = true;
-  recording->reason = "the bastion ended";
+  recording->reason = end ? end->reason : "the bastion ended";
   Progress& next = recording->next;
   next.writer.head = reader.head();
   next.writer.writer = last.writer + 1;
   next.writer.last_time_us = reader.last_time_us();
   next.writer.streams_counted = 0;
   next.writer.totals = reader.totals();
-  next.ended = last.type == recording::BlockType::kEnd ? 1 : 0;
+  next.ended = last.type == recording::BlockType::kSignature ? 2
+               : last.type == recording::BlockType::kEnd     ? 1
+                                                             : 0;
+  next.end_state = end ? end->state : EndState::kInterrupted;
+  next.end_head = end_head;
   if (ftruncate(recording->file.get(), static_cast<off_t>(next.writer.head.offset)) != 0) {
     log_.error("cannot cut a recording after its last whole block",
                {{"session", mark.session}, {"error", disk_error(errno)}});
@@ -668,8 +693,10 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   if (recording->entry == kEntriesMax) {
     return;
   }
-  log_.info("a recording is sealed that the end of the bastion interrupted",
-            {{"session", mark.session}});
+  if (next.ended == 0) {
+    log_.info("a recording is sealed that the end of the bastion interrupted",
+              {{"session", mark.session}});
+  }
   attend(adopt(std::move(recording)));
 }
 

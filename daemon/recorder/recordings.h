@@ -34,6 +34,8 @@ class Recordings {
     std::function<void(const ipc::RecordingSealed&)> sealed;
     /// sign asks the warden; the answer comes to signed_head with the number. False: nobody to ask.
     std::function<bool(std::uint32_t request, const ipc::SignHead&)> sign;
+    /// removed: a file in which nothing had come to stand.
+    std::function<void(const std::string& session, const std::string& recording)> removed;
   };
 
   Recordings(Store& store, Table& table, Log& log, Outward outward);
@@ -115,6 +117,7 @@ class Recordings {
   void interrupt(Recording& recording, std::string_view reason);
   void end(Recording& recording);
   void ask_signature(Recording& recording);
+  std::string name_of(const Recording& recording);
   void finish(Recording& recording);
   void seal_leftover(const OpenMark& mark);
   bool has_space(std::uint64_t bytes);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -45,6 +46,14 @@ struct statx state_of(int folder, const std::string& name) {
 }
 
 }  // namespace
+
+std::string recording_name(std::string_view day, std::string_view session) {
+  std::string name(day);
+  name += '/';
+  name += session;
+  name += kSuffix;
+  return name;
+}
 
 std::string day_of(std::uint64_t time_us) {
   const auto seconds = static_cast<std::time_t>(time_us / 1'000'000);
@@ -140,8 +149,7 @@ Result<UniqueFd> Store::create(std::string_view day, std::string_view session) {
   if (const auto marked = open_at(folder_.get(), mark, O_CREAT | O_WRONLY); !marked) {
     return std::unexpected(marked.error());
   }
-  auto file = open_at(folder_.get(), folder + "/" + std::string(session) + std::string(kSuffix),
-                      O_CREAT | O_EXCL | O_RDWR);
+  auto file = open_at(folder_.get(), recording_name(day, session), O_CREAT | O_EXCL | O_RDWR);
   if (!file) {
     unlinkat(folder_.get(), mark.c_str(), 0);
   }
@@ -152,13 +160,11 @@ Result<UniqueFd> Store::open(std::string_view day, std::string_view session) {
   if (!is_day(day) || !recording::is_session_id(session)) {
     return fail(ErrorCode::kMalformed, "not a recording's name");
   }
-  return open_at(folder_.get(),
-                 std::string(day) + "/" + std::string(session) + std::string(kSuffix), O_RDWR);
+  return open_at(folder_.get(), recording_name(day, session), O_RDWR);
 }
 
 void Store::remove(std::string_view day, std::string_view session) {
-  const std::string name = std::string(day) + "/" + std::string(session) + std::string(kSuffix);
-  unlinkat(folder_.get(), name.c_str(), 0);
+  unlinkat(folder_.get(), recording_name(day, session).c_str(), 0);
   remove_mark(day, session);
 }
 
@@ -241,12 +247,57 @@ void Store::tidy_loop() {
       tidy();
       due = std::chrono::steady_clock::now() + kTidyEvery;
     }
+    remove_approved();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }
 
-/// tidy counts what there is and removes what is too old, or the oldest where it is too much. What
-/// is open or held stays, whatever it is.
+/// may_go: it is neither open nor held. Where that cannot be told it stays.
+bool Store::may_go(const Expired& expired) const {
+  if (!recording::is_session_id(expired.session)) {
+    return false;
+  }
+  const std::string beside = expired.day + "/" + expired.session + std::string(kHoldSuffix);
+  const std::string mark = "open/" + expired.day + "." + expired.session;
+  return std::ranges::all_of(std::array{beside, mark}, [&](const std::string& name) {
+    const auto there = open_at(folder_.get(), name, O_RDONLY);
+    return !there && there.error().detail == ENOENT;
+  });
+}
+
+std::vector<Expired> Store::take_expired() {
+  const std::lock_guard lock(expired_mutex_);
+  return std::exchange(expired_, {});
+}
+
+void Store::remove_expired(Expired expired) {
+  const std::lock_guard lock(expired_mutex_);
+  approved_.push_back(std::move(expired));
+}
+
+void Store::remove_approved() {
+  std::vector<Expired> approved;
+  {
+    const std::lock_guard lock(expired_mutex_);
+    approved.swap(approved_);
+  }
+  const std::string today = day_of(static_cast<std::uint64_t>(wall_now()) * 1'000'000);
+  for (const Expired& each : approved) {
+    const std::string name = recording_name(each.day, each.session);
+    if (may_go(each) && unlinkat(folder_.get(), name.c_str(), 0) == 0) {
+      bytes_ -= std::min(bytes_.load(), each.bytes);
+      note("a recording was removed by retention", name + ", for its " + each.why);
+      if (each.day < today) {
+        unlinkat(folder_.get(), each.day.c_str(), AT_REMOVEDIR);  // where it is empty now
+      }
+    }
+    const std::lock_guard lock(expired_mutex_);
+    awaited_.erase(name);
+  }
+}
+
+/// tidy counts what there is and finds what is too old, or the oldest where it is too much. What is
+/// open or held stays, whatever it is.
 void Store::tidy() {
   struct Found {
     std::string day;
@@ -287,38 +338,26 @@ void Store::tidy() {
   const std::uint64_t seconds = retention_seconds_;
   const std::uint64_t bytes_max = retention_bytes_;
   const auto now = static_cast<std::int64_t>(wall_now());
-  std::uint64_t num_removed = 0;
+  std::uint64_t left = total;
+  std::vector<Expired> due;
   for (const Found& found : all) {
     const bool old =
         seconds != 0 && found.changed_ns / kNsPerSecond + static_cast<std::int64_t>(seconds) < now;
-    const bool much = bytes_max != 0 && total > bytes_max;
-    if ((!old && !much) || found.kept || ending_ || !recording::is_session_id(found.session)) {
+    const bool much = bytes_max != 0 && left > bytes_max;
+    Expired expired{found.day, found.session, found.bytes, old ? "age" : "size"};
+    if ((!old && !much) || found.kept || ending_ || !may_go(expired)) {
       continue;
     }
-    // Where it cannot be told whether it is open, it stays.
-    const std::string mark = "open/" + found.day + "." + found.session;
-    if (const auto marked = open_at(folder_.get(), mark, O_RDONLY);
-        marked || marked.error().detail != ENOENT) {
-      continue;
-    }
-    const std::string name = found.day + "/" + found.session + std::string(kSuffix);
-    if (unlinkat(folder_.get(), name.c_str(), 0) == 0) {
-      total -= found.bytes;
-      ++num_removed;
-      note(
-          old ? "a recording was removed for its age" : "a recording was removed for want of space",
-          found.day + "/" + found.session);
-    }
-  }
-  if (num_removed > 0) {
-    const std::string today = day_of(static_cast<std::uint64_t>(now) * 1'000'000);
-    for (const Found& found : all) {
-      if (found.day < today) {
-        unlinkat(folder_.get(), found.day.c_str(), AT_REMOVEDIR);  // those that are empty now
-      }
-    }
+    left -= found.bytes;
+    due.push_back(std::move(expired));
   }
   bytes_ = total;
+  const std::lock_guard lock(expired_mutex_);
+  for (Expired& expired : due) {
+    if (awaited_.insert(recording_name(expired.day, expired.session)).second) {
+      expired_.push_back(std::move(expired));
+    }
+  }
 }
 
 }  // namespace bastion::daemon::recorder

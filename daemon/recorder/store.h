@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -26,12 +27,21 @@ struct OpenMark {
   std::string session;
 };
 
+/// Expired is a recording that is to be removed.
+struct Expired {
+  std::string day;
+  std::string session;
+  std::uint64_t bytes = 0;  // of the disk
+  std::string why;
+};
+
 /// Store is the folder of recordings: DAY/SESSION.rec, open/DAY.SESSION, and .lock, which one
 /// recorder at a time holds. Every name is a session id or a day, and is opened below the folder
 /// without following a link. A file SESSION.hold beside a recording keeps it from being removed.
 ///
-/// A thread syncs the file system once a second while something is written, and another clears out
-/// what is older or larger than is to be kept.
+/// A thread syncs the file system once a second while something is written, and another looks for
+/// what is older or larger than is to be kept: take_expired gives that, and what is given back to
+/// remove_expired is removed. Between the two it is put on record.
 class Store {
  public:
   explicit Store(UniqueFd folder) : folder_(std::move(folder)) {}
@@ -66,6 +76,10 @@ class Store {
     std::string about;
   };
   std::vector<Note> take_notes();
+  /// take_expired gives what is to go, each once until it is removed.
+  std::vector<Expired> take_expired();
+  /// remove_expired has the thread remove it, unless it is held by then.
+  void remove_expired(Expired expired);
   /// bytes of all recordings, as the last look at them found.
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
@@ -76,11 +90,17 @@ class Store {
   void sync_loop();
   void tidy_loop();
   void tidy();
+  void remove_approved();
+  bool may_go(const Expired& expired) const;
 
   UniqueFd folder_;
   UniqueFd lock_;
   std::mutex notes_mutex_;
   std::vector<Note> notes_;
+  std::mutex expired_mutex_;
+  std::vector<Expired> expired_;   // nobody has taken them yet
+  std::vector<Expired> approved_;  // to be removed
+  std::set<std::string> awaited_;  // names of those that were given out
   std::atomic<bool> written_ = false;
   std::atomic<bool> ending_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
@@ -89,6 +109,9 @@ class Store {
   std::thread syncing_;
   std::thread tidying_;
 };
+
+/// recording_name is a recording's name below its folder: "2026-11-25/ID.rec".
+std::string recording_name(std::string_view day, std::string_view session);
 
 /// day_of is the UTC day of a time: "2026-11-25".
 std::string day_of(std::uint64_t time_us);

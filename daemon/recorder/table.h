@@ -22,10 +22,12 @@ inline constexpr std::uint32_t kEntriesMax = 1U << 18;
 /// dies while it writes one leaves the other.
 struct Progress {
   recording::WriterState writer;
-  recording::RingMark mark;     // of the ring: all before it is in the file
-  std::uint64_t charged = 0;    // bytes of frames so far
-  std::uint64_t allocated = 0;  // bytes of the file that the disk has promised
-  std::uint8_t ended = 0;       // the end block is written; the signature is missing
+  recording::RingMark mark;         // of the ring: all before it is in the file
+  std::uint64_t charged = 0;        // bytes of frames so far
+  std::uint64_t allocated = 0;      // bytes of the file that the disk has promised
+  std::uint8_t ended = 0;           // 1: the end block is written; 2: the signature, too
+  recording::EndState end_state{};  // ended: what that block says, …
+  recording::Head end_head;         // … and its place
 };
 
 struct Entry {

@@ -67,6 +67,7 @@ void Warden::close_recording(Session& session, std::string_view reason) {
   closing.worker = worker;
   closing.worker_pid = peer == peers_.end() ? 0 : peer->second.pid;
   closing.slot = session.record_slot;
+  closing.told = session.recording_told;
   send(kRecorder, 0, closing.message);
   closing_[session.long_id] = std::move(closing);
 }
@@ -91,7 +92,8 @@ void Warden::on_recording_opened(const ipc::RecordingOpened& message) {
   }
   if (Session* session = sessions_.find(found->second); session != nullptr) {
     if (!std::exchange(session->recording_told, true)) {
-      audit_.add(event_of(audit::Name::kRecordingOpen, *session));
+      audit::Event event = event_of(audit::Name::kRecordingOpen, *session);
+      audit_.add(std::move(event.text(audit::Key::kRecording, message.recording)));
     }
     tell_recording(found->second, *session, {true, ""});
   }
@@ -123,20 +125,39 @@ void Warden::on_recording_failed(const ipc::RecordingFailed& message) {
   }
 }
 
+// on_recording_sealed: each file that was begun has its end on record, also one that an earlier
+// warden or machine began. Of a file that never came to be, recording.failed was told.
 void Warden::on_recording_sealed(const ipc::RecordingSealed& message) {
-  const auto found = closing_.find(message.session);
-  if (found == closing_.end()) {
+  if (active_ == nullptr) {
+    sealed_waiting_.push_back(message);
     return;
   }
-  const Closing& closing = found->second;
+  const auto found = closing_.find(message.session);
+  const bool known = found != closing_.end();
   audit::Event event(audit::Name::kRecordingClose);
-  event.text(audit::Key::kSession, message.session)
-      .text(audit::Key::kState, closing.message.complete ? "complete" : "interrupted");
-  if (!closing.head.empty()) {
-    event.number(audit::Key::kBlocks, closing.blocks).text(audit::Key::kHead, closing.head);
+  event.text(audit::Key::kSession, message.session);
+  if (!message.recording.empty()) {
+    event.text(audit::Key::kRecording, message.recording)
+        .text(audit::Key::kState, message.state)
+        .number(audit::Key::kBlocks, message.blocks)
+        .number(audit::Key::kBytes, message.bytes)
+        .text(audit::Key::kHead, audit::hex_of(message.hash))
+        .text(audit::Key::kReason, known && (message.state == "complete" || message.reason.empty())
+                                       ? found->second.message.reason
+                                       : message.reason);
+    audit_.add(std::move(event));
+  } else if (known && (found->second.told || !found->second.head.empty())) {
+    const Closing& closing = found->second;
+    event.text(audit::Key::kState, closing.message.complete ? "complete" : "interrupted");
+    if (!closing.head.empty()) {
+      event.number(audit::Key::kBlocks, closing.blocks).text(audit::Key::kHead, closing.head);
+    }
+    audit_.add(std::move(event.text(audit::Key::kReason, closing.message.reason)));
   }
-  audit_.add(std::move(event.text(audit::Key::kReason, closing.message.reason)));
-  const auto worker = peers_.find(closing.worker);
+  if (!known) {
+    return;
+  }
+  const auto worker = peers_.find(found->second.worker);
   if (worker != peers_.end() && worker->second.pid == found->second.worker_pid) {
     worker->second.record_slots.erase(found->second.slot);
   }

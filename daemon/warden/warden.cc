@@ -72,6 +72,9 @@ ipc::ConfigurationResult Warden::configure(const config::FileBundle& files, cons
   for (const auto& [caller, message] : std::exchange(heads_waiting_, {})) {
     on_sign_head(caller, message);
   }
+  for (const ipc::RecordingSealed& message : std::exchange(sealed_waiting_, {})) {
+    on_recording_sealed(message);
+  }
   std::string text = config::summary(active_->policy());
   if (!loaded.problems.warnings.empty()) {
     text += "\n" + loaded.problems.text();

@@ -86,6 +86,7 @@ class Warden {
     PeerId worker;
     std::uint32_t worker_pid = 0;
     std::uint32_t slot = 0;
+    bool told = false;         // recording.open
     std::uint64_t blocks = 0;  // as its head was signed
     std::string head{};
   };
@@ -226,6 +227,7 @@ class Warden {
   std::unordered_map<std::string, ipc::SessionId> recorded_;     // by long id
   std::map<std::string, Closing> closing_;                       // …
   std::vector<std::pair<Caller, ipc::SignHead>> heads_waiting_;  // for the first configuration
+  std::vector<ipc::RecordingSealed> sealed_waiting_;             // likewise
   std::optional<ipc::RecorderState> recorder_state_;             // as it last said
   AuditTrail audit_{io_};
   std::string audit_trouble_;

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,8 +53,20 @@ class StoreTest : public ::testing::Test {
     store.set_retention(3600, 0);
     store.start_threads();
     for (int i = 0; i < 1000 && has(session); ++i) {
+      for (Expired& expired : store.take_expired()) {
+        store.remove_expired(std::move(expired));
+      }
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
+  }
+  /// expired waits until the store has found as much.
+  static std::vector<Expired> expired(Store& store, std::size_t count) {
+    std::vector<Expired> out;
+    for (int i = 0; i < 1000 && out.size() < count; ++i) {
+      std::ranges::move(store.take_expired(), std::back_inserter(out));
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return out;
   }
 
   fs::path folder;
@@ -78,6 +92,31 @@ TEST_F(StoreTest, WhatCannotBeToldToBeClosedStays) {
   tidy_until_gone(old);
   EXPECT_FALSE(has(old));
   EXPECT_TRUE(has(unclear));
+}
+
+TEST_F(StoreTest, NothingGoesThatIsNotPutOnRecordFirst) {
+  const std::string old = add('a');
+  const std::string held_meanwhile = add('b');
+  const std::string last = add('z');
+  Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+  store.set_retention(3600, 0);
+  store.start_threads();
+  std::vector<Expired> found = expired(store, 3);
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[0].day, kDay);
+  EXPECT_EQ(found[0].session, old);
+  EXPECT_EQ(found[0].why, "age");
+  store.set_retention(3601, 0);  // it looks again, and gives nothing twice
+  std::ofstream(folder / kDay / (held_meanwhile + ".hold")) << "";
+  store.remove_expired(found[1]);
+  store.remove_expired(found[2]);  // in their order
+  for (int i = 0; i < 1000 && has(last); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(has(last));
+  EXPECT_TRUE(has(held_meanwhile));
+  EXPECT_TRUE(has(old)) << "nobody has put it on record";
+  EXPECT_TRUE(store.take_expired().empty());
 }
 
 TEST_F(StoreTest, sec_081_LinksLeadNowhere) {

@@ -107,7 +107,7 @@ void add_recordings(CLI::App& app, const bool& json, int& status) {
   to_file->add_option("-o,--output", options.output, "The file to write; otherwise stdout");
 
   CLI::App* verify = add("verify", "Prove that recordings are as they were made",
-                         "verify --all --key /etc/bastiond/audit_key.pub", recordings_verify);
+                         "verify --all --audit-log /var/log/bastiond/audit.log", recordings_verify);
   verify->add_option("ids", options.ids, "Sessions' ids, or unique beginnings");
   verify->add_flag("--all", options.all, "All that there are");
   verify->add_option("--key", options.key_files, "The audit key's public half; may be repeated")
@@ -116,6 +116,9 @@ void add_recordings(CLI::App& app, const bool& json, int& status) {
                    "Without a key: finds damage, but not what somebody made anew");
   verify->add_flag("--allow-open", options.allow_open,
                    "Those that are still being recorded count as good");
+  verify->add_option("--audit-log", options.audit_log,
+                     "The audit log's file: it must be good, and each recording be the one that it "
+                     "tells of; with --all none may be missing");
 
   CLI::App* index = add("index", "Bring the index up to date", "index --rebuild", recordings_index);
   index->add_flag("--rebuild", options.rebuild, "Make it anew from the files");

@@ -45,6 +45,7 @@ struct RecordingsOptions {
   bool chain_only = false;
   bool allow_open = false;
   std::vector<std::string> key_files;
+  std::string audit_log;  // empty: not compared with it
   bool rebuild = false;
 };
 

@@ -1,13 +1,17 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/escape.h"
 #include "daemon/bastionctl/recordings.h"
 #include "daemon/bastionctl/table.h"
 #include "daemon/bastionctl/terminal.h"
+#include "daemon/bastionctl/told_recordings.h"
 #include "daemon/recording/verify.h"
 
 namespace bastion::ctl {
@@ -43,13 +47,191 @@ std::expected<std::vector<crypto::PublicKey>, std::string> read_keys(
   return keys;
 }
 
-bool good(const RecordingsOptions& options, Verdict verdict) {
-  return verdict == Verdict::kProven || (verdict == Verdict::kUnproven && options.chain_only) ||
-         (verdict == Verdict::kUnsealed && options.allow_open);
+/// Check holds recordings against themselves and against what the audit log tells of them, and says
+/// what it finds.
+class Check {
+ public:
+  Check(const RecordingsOptions& options, const Recordings& recordings,
+        std::span<const crypto::PublicKey> keys, const ToldRecordings* told)
+      : options_(options), files_(recordings.files()), keys_(keys), told_(told) {}
+
+  void log();
+  void file(const index::File& file);
+  /// missing looks for what the log tells of and `files` does not have.
+  void missing(const std::vector<index::File>& files);
+  /// finish prints what was gathered, and gives the exit status.
+  int finish(std::size_t num_files);
+
+ private:
+  bool good(Verdict verdict) const {
+    return verdict == Verdict::kProven || (verdict == Verdict::kUnproven && options_.chain_only) ||
+           (verdict == Verdict::kUnsealed && options_.allow_open);
+  }
+  /// extra says why the log has no place for the file; empty: it has, or need not have.
+  std::string extra(const index::File& file, const recording::VerifyResult& result);
+  void say(const index::File& file, std::string_view name, bool is_good, const std::string& where,
+           const recording::VerifyResult* result);
+
+  const RecordingsOptions& options_;
+  const index::Files& files_;
+  std::span<const crypto::PublicKey> keys_;
+  const ToldRecordings* told_;
+  int status_ = 0;
+  std::size_t num_good_ = 0;
+  std::size_t num_older_ = 0;
+  std::size_t num_missing_ = 0;
+  Json list_ = Json::array();
+};
+
+void Check::log() {
+  const audit::Report& report = told_->report();
+  if (report.ok()) {
+    return;
+  }
+  status_ = 1;
+  const audit::Problem& first = report.problems.front();
+  const std::string where =
+      first.line == 0 ? "" : first.file + ":" + std::to_string(first.line) + ": ";
+  (void)complain(
+      "the audit log is not good (bastionctl audit verify says more): " + where + first.text, 1);
 }
 
-std::string word(Verdict verdict) {
-  return verdict == Verdict::kBad ? "BAD" : std::string(recording::verdict_name(verdict));
+std::string Check::extra(const index::File& file, const recording::VerifyResult& result) {
+  const Told* told = told_ == nullptr ? nullptr : told_->find(file.session);
+  if (told != nullptr) {
+    return told->day.empty() || told->day == file.day
+               ? std::string()
+               : "the audit log tells of it in " + told->day + ", not in " + file.day;
+  }
+  // One that is open may be a moment ahead of the log.
+  if (told_ == nullptr || result.verdict == Verdict::kUnsealed || !result.metadata) {
+    return {};
+  }
+  constexpr std::uint64_t kSecondUs = 1'000'000;  // a session's begin is in whole seconds
+  if (result.metadata->start_us / kSecondUs < told_->first_us() / kSecondUs) {
+    ++num_older_;
+    return {};
+  }
+  return "the audit log tells of no such recording";
+}
+
+void Check::file(const index::File& file) {
+  recording::Verifier verifier(file.session, keys_);
+  if (const Told* told = told_ == nullptr ? nullptr : told_->find(file.session); told != nullptr) {
+    for (const auto& head : {told->last, told->end}) {
+      if (head) {
+        verifier.expect(*head);
+      }
+    }
+  }
+  const auto read = files_.read(file, [&](ByteView piece) { return verifier.feed(piece); });
+  if (!read) {
+    status_ = complain(read.error(), 3);
+    return;
+  }
+  const recording::VerifyResult result = verifier.finish();
+  const std::string why = extra(file, result);
+  if (!why.empty()) {
+    return say(file, "extra", false, why, &result);
+  }
+  const bool is_good = good(result.verdict);
+  num_good_ += is_good ? 1 : 0;
+  if (*options_.json || !options_.all || !is_good) {
+    say(file, recording::verdict_name(result.verdict), is_good,
+        result.problem ? recording::describe(*result.problem) : "", &result);
+  }
+}
+
+void Check::missing(const std::vector<index::File>& files) {
+  std::set<std::string> there;
+  const auto add = [&](const std::vector<index::File>& some) {
+    for (const index::File& file : some) {
+      const Told* told = told_->find(file.session);
+      if (told != nullptr && (told->day.empty() || told->day == file.day)) {
+        there.insert(file.session);
+      }
+    }
+  };
+  add(files);
+  const auto lacks = [&](const auto& each) {
+    return !each.second.removed && !there.contains(each.first);
+  };
+  if (std::ranges::any_of(told_->sessions(), lacks)) {
+    add(files_.with_prefix(""));  // it may have begun since
+  }
+  std::map<std::string, std::string> lacking;  // in order: session, day
+  for (const auto& each : told_->sessions()) {
+    if (lacks(each)) {
+      lacking[each.first] = each.second.day;
+    }
+  }
+  for (const auto& [session, day] : lacking) {
+    ++num_missing_;
+    say({day, session, 0, 0}, "missing", false,
+        "the audit log tells of it" + (day.empty() ? "" : " in " + day) +
+            ", and not that retention removed it",
+        nullptr);
+  }
+}
+
+void Check::say(const index::File& file, std::string_view name, bool is_good,
+                const std::string& where, const recording::VerifyResult* result) {
+  status_ = is_good ? status_ : std::max(status_, 1);
+  if (*options_.json) {
+    Json each = {
+        {"session", file.session}, {"day", file.day}, {"verdict", name}, {"good", is_good}};
+    if (result != nullptr) {
+      each["blocks"] = result->num_blocks;
+      each["bytes_right"] = result->head.offset;
+      if (result->end) {
+        each["state"] = recording::end_state_name(result->end->state);
+      }
+      if (result->problem) {
+        each["problem"] = recording::problem_name(result->problem->kind);
+      }
+    }
+    if (!where.empty()) {
+      each["where"] = where;
+    }
+    list_.push_back(std::move(each));
+    return;
+  }
+  std::string word(name);
+  if (name == "bad" || name == "extra" || name == "missing") {
+    std::ranges::transform(word, word.begin(), [](char c) { return static_cast<char>(c - 32); });
+  }
+  std::printf("%s  %s  ", file.session.c_str(), word.c_str());
+  if (!where.empty()) {
+    std::puts(where.c_str());
+  } else {
+    std::printf(
+        "%s blocks, %s, %s\n", grouped(result->num_blocks).c_str(),
+        human_bytes(result->head.offset).c_str(),
+        result->end ? std::string(recording::end_state_name(result->end->state)).c_str() : "open");
+  }
+}
+
+int Check::finish(std::size_t num_files) {
+  if (*options_.json) {
+    std::puts(list_.dump(2).c_str());
+    return status_;
+  }
+  if (options_.all) {
+    std::printf("%s of %s recordings are %s\n", grouped(num_good_).c_str(),
+                grouped(num_files).c_str(),
+                options_.chain_only ? "whole (signatures were not checked)" : "proven");
+    if (told_ != nullptr) {
+      std::printf("the audit log (lines %s to %s) tells of %s; %s missing\n",
+                  grouped(told_->report().first_seq).c_str(),
+                  grouped(told_->report().head.seq).c_str(),
+                  grouped(told_->sessions().size()).c_str(), grouped(num_missing_).c_str());
+    }
+  }
+  if (num_older_ != 0) {
+    std::printf("%s began before the audit log's first line, which cannot tell of them\n",
+                grouped(num_older_).c_str());
+  }
+  return status_;
 }
 
 }  // namespace
@@ -84,57 +266,26 @@ int recordings_verify(const RecordingsOptions& options) {
     }
     files.push_back(*file);
   }
-  int status = 0;
-  std::size_t num_good = 0;
-  Json list = Json::array();
-  for (const index::File& file : files) {
-    recording::Verifier verifier(file.session, *keys);
-    const auto read =
-        recordings->files().read(file, [&](ByteView piece) { return verifier.feed(piece); });
+  // After the files: a recording is in its folder before the log tells of it.
+  std::optional<ToldRecordings> told;
+  if (!options.audit_log.empty()) {
+    auto read = ToldRecordings::read(options.audit_log, *keys);
     if (!read) {
-      status = complain(read.error(), 3);
-      continue;
+      return complain(read.error(), 3);
     }
-    const recording::VerifyResult result = verifier.finish();
-    const bool is_good = good(options, result.verdict);
-    num_good += is_good ? 1 : 0;
-    status = is_good ? status : std::max(status, 1);
-    if (*options.json) {
-      Json each = {{"session", file.session},
-                   {"day", file.day},
-                   {"verdict", recording::verdict_name(result.verdict)},
-                   {"good", is_good},
-                   {"blocks", result.num_blocks},
-                   {"bytes_right", result.head.offset}};
-      if (result.end) {
-        each["state"] = recording::end_state_name(result.end->state);
-      }
-      if (result.problem) {
-        each["problem"] = recording::problem_name(result.problem->kind);
-        each["where"] = recording::describe(*result.problem);
-      }
-      list.push_back(std::move(each));
-    } else if (!options.all || !is_good) {
-      std::printf("%s  %s", file.session.c_str(), word(result.verdict).c_str());
-      if (result.problem) {
-        std::printf("  %s", recording::describe(*result.problem).c_str());
-      } else {
-        std::printf("  %s blocks, %s, %s", grouped(result.num_blocks).c_str(),
-                    human_bytes(result.head.offset).c_str(),
-                    result.end ? std::string(recording::end_state_name(result.end->state)).c_str()
-                               : "open");
-      }
-      std::putchar('\n');
-    }
+    told = *std::move(read);
   }
-  if (*options.json) {
-    std::puts(list.dump(2).c_str());
-  } else if (options.all) {
-    std::printf("%s of %s recordings are %s\n", grouped(num_good).c_str(),
-                grouped(files.size()).c_str(),
-                options.chain_only ? "whole (signatures were not checked)" : "proven");
+  Check check(options, *recordings, *keys, told ? &*told : nullptr);
+  if (told) {
+    check.log();
   }
-  return status;
+  for (const index::File& file : files) {
+    check.file(file);
+  }
+  if (told && options.all) {
+    check.missing(files);
+  }
+  return check.finish(files.size());
 }
 
 }  // namespace bastion::ctl

@@ -33,8 +33,10 @@ constexpr std::array kTexts = {
     Text{"decrypt", "decryption fails, though its hash is right"},
     Text{"decompress", "decompression fails, though its hash is right"},
     Text{"entry", "an entry in it is not what the format says"},
+    Text{"other-block", "it is not the block that the audit log tells of"},
+    Text{"behind-log", "the file ends here, before a block that the audit log tells of"},
 };
-static_assert(kTexts.size() == static_cast<std::size_t>(ProblemKind::kEntry) + 1);
+static_assert(kTexts.size() == static_cast<std::size_t>(ProblemKind::kBehindLog) + 1);
 
 const Text& text_of(ProblemKind kind) { return kTexts[static_cast<std::size_t>(kind)]; }
 

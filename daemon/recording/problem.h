@@ -29,6 +29,8 @@ enum class ProblemKind : std::uint8_t {
   kDecrypt,        // decryption fails though the hash is right
   kDecompress,     // decompression fails though the hash is right
   kEntry,          // an entry is not what the format says
+  kOtherBlock,     // not the block that the audit log tells of
+  kBehindLog,      // ends before a block that the audit log tells of
 };
 
 /// Problem says what is wrong and where: with the block `seq` that begins at byte `offset`.

@@ -32,11 +32,21 @@ bool Verifier::feed(ByteView bytes) {
     if (!*found) {
       return true;
     }
+    if (!is_expected((*found)->head)) {
+      add({ProblemKind::kOtherBlock, offset, (*found)->header.seq});
+      return false;
+    }
     if (const std::optional<ProblemKind> kind = take(**found)) {
       add({*kind, offset, (*found)->header.seq});
       return false;
     }
   }
+}
+
+bool Verifier::is_expected(const Head& block) const {
+  return std::ranges::none_of(expected_, [&](const Head& expected) {
+    return expected.seq == block.seq && expected.hash != block.hash;
+  });
 }
 
 std::optional<ProblemKind> Verifier::take(const Block& block) {
@@ -98,6 +108,10 @@ VerifyResult Verifier::finish() {
   if (!stopped_) {
     if (const std::optional<Problem> cut = reader_.finish()) {
       add(*cut);
+    } else if (reader_.num_blocks() != 0 && std::ranges::any_of(expected_, [&](const Head& each) {
+                 return each.seq > reader_.head().seq;
+               })) {
+      add({ProblemKind::kBehindLog, reader_.head().offset, reader_.num_blocks()});
     }
   }
   result_.num_blocks = reader_.num_blocks();

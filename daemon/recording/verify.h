@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "crypto/keys.h"
@@ -46,6 +47,10 @@ class Verifier {
   Verifier(std::string_view session_id, std::span<const crypto::PublicKey> keys)
       : session_id_(session_id), keys_(keys) {}
 
+  /// expect: the file must have this block, with this hash; what else knows it, such as the audit
+  /// log, says so. The offset is not looked at.
+  void expect(const Head& block) { expected_.push_back(block); }
+
   /// feed takes bytes; false: it is bad, and more of it changes nothing.
   bool feed(ByteView bytes);
   VerifyResult finish();
@@ -53,12 +58,14 @@ class Verifier {
  private:
   std::optional<ProblemKind> take(const Block& block);
   std::optional<ProblemKind> signature_problem();
+  bool is_expected(const Head& block) const;
   void add(const Problem& problem);
 
   std::string session_id_;
   std::span<const crypto::PublicKey> keys_;
   BlockReader reader_;
   Head end_head_;
+  std::vector<Head> expected_;
   bool stopped_ = false;
   VerifyResult result_;
 };

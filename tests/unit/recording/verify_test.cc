@@ -49,6 +49,33 @@ TEST(Verifier, AFileWithoutEndIsUnsealed) {
   EXPECT_EQ(test::verify({}).verdict, Verdict::kBad);
 }
 
+TEST(Verifier, HoldsAFileAgainstBlocksThatSomebodyElseKnows) {
+  const test::Made made = test::make(test::a_shell(), 2);
+  const auto blocks = made.ends.size();
+  const auto verify = [&](const Head& expected, std::size_t upto) {
+    Verifier verifier(test::kSession, {});
+    verifier.expect(expected);
+    verifier.feed(ByteView(made.file).first(made.ends[upto - 1]));
+    return verifier.finish();
+  };
+  for (std::size_t at = 0; at < blocks; ++at) {
+    Head head = test::verify(ByteView(made.file).first(made.ends[at])).head;
+    ASSERT_EQ(head.seq, at);
+    EXPECT_FALSE(verify(head, blocks).problem) << at;
+    // Up to before that block it is behind; with it, it is not.
+    if (at > 0) {
+      EXPECT_EQ(verify(head, at).problem->kind, ProblemKind::kBehindLog) << at;
+      EXPECT_EQ(verify(head, at).verdict, Verdict::kBad) << at;
+    }
+    EXPECT_NE(verify(head, at + 1).verdict, Verdict::kBad) << at;
+    head.hash[31] ^= 1;
+    const VerifyResult other = verify(head, blocks);
+    EXPECT_EQ(other.verdict, Verdict::kBad);
+    EXPECT_EQ(other.problem->kind, ProblemKind::kOtherBlock);
+    EXPECT_EQ(other.problem->seq, at);
+  }
+}
+
 /// signed_by makes a file that another key signs, or that has another's signature.
 Bytes signed_by(const crypto::PrivateKey& key, const std::string& signed_session,
                 std::string_view claimed_key) {

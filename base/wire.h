@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "base/bytes.h"
@@ -54,10 +55,7 @@ class BasicWriter {
   BasicWriter(const BasicWriter&) = delete;
   BasicWriter& operator=(const BasicWriter&) = delete;
 
-  BasicWriter& u8(std::uint8_t v) {
-    out_->push_back(v);
-    return *this;
-  }
+  BasicWriter& u8(std::uint8_t v) { return bytes({&v, 1}); }
   BasicWriter& boolean(bool v) { return u8(v ? 1 : 0); }
   BasicWriter& u32(std::uint32_t v) {
     std::uint8_t b[4];
@@ -70,6 +68,9 @@ class BasicWriter {
     return bytes(b);
   }
   BasicWriter& bytes(ByteView v) {
+    if (out_->capacity() - out_->size() < v.size()) {
+      grow(v.size());
+    }
     out_->insert(out_->end(), v.begin(), v.end());
     return *this;
   }
@@ -97,6 +98,13 @@ class BasicWriter {
   Buffer take() { return std::move(*out_); }
 
  private:
+  /// Most of what is written is a few dozen to a few hundred bytes in many small pieces: from one
+  /// byte on, doubling would move (and wipe) them eight times.
+  static constexpr std::size_t kFirstBytes = 256;
+  void grow(std::size_t more) {
+    out_->reserve(std::max({kFirstBytes, 2 * out_->capacity(), out_->size() + more}));
+  }
+
   Buffer own_;
   Buffer* out_;
 };

@@ -1,10 +1,12 @@
 #include "daemon/log.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +15,8 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+
+#include "daemon/unique_fd.h"
 
 namespace bastion::daemon {
 namespace {
@@ -66,19 +70,67 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 
  private:
-  static bool write_line(std::string_view line) {
-    pollfd ready{STDERR_FILENO, POLLOUT, 0};
-    if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) {
-      return false;
+  /// How descriptor 2 is written to, found out with the first line.
+  enum class Way : std::uint8_t {
+    kUnknown,
+    kFile,    // a file never makes anybody wait for a reader
+    kNoWait,  // a pipe or a socket says at once that it is full
+    kPolled,  // anything else, and where the kernel cannot do that, is asked first
+  };
+
+  static Way way_of_stderr() {
+    struct stat status{};
+    if (fstat(STDERR_FILENO, &status) != 0) {
+      return Way::kPolled;
     }
-    ssize_t n;
-    do {
-      n = ::write(STDERR_FILENO, line.data(), line.size());
-    } while (n < 0 && errno == EINTR);
+    if (S_ISREG(status.st_mode)) {
+      return Way::kFile;
+    }
+    return S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) ? Way::kNoWait : Way::kPolled;
+  }
+
+  bool write_line(std::string_view line) {
+    if (way_ == Way::kUnknown) {
+      way_ = way_of_stderr();
+    }
+    ssize_t n = write_once(line);
+    if (n < 0 && way_ == Way::kNoWait && errno != EAGAIN && errno != EPIPE) {
+      way_ = Way::kPolled;  // EOPNOTSUPP for pipes of older kernels; ENOSYS where a filter is
+      n = write_once(line);
+    }
     return n == static_cast<ssize_t>(line.size());
   }
+
+  ssize_t write_once(std::string_view line) const {
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (way_ == Way::kPolled && (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0)) {
+      errno = EAGAIN;
+      return -1;
+    }
+    iovec piece{const_cast<char*>(line.data()), line.size()};  // only read
+    ssize_t n;
+    do {
+      n = way_ == Way::kNoWait ? ::pwritev2(STDERR_FILENO, &piece, 1, -1, RWF_NOWAIT)
+                               : ::write(STDERR_FILENO, line.data(), line.size());
+    } while (n < 0 && errno == EINTR);
+    return n;
+  }
+
   std::uint64_t lost_ = 0;
+  Way way_ = Way::kUnknown;
 };
+
+/// own_terminal opens a terminal that is descriptor 2 once more, for us alone and without waiting:
+/// one that its user has stopped (Ctrl-S) says that it is writable and takes no whole line. Where
+/// it may not be opened it stays as it is.
+void own_terminal() {
+  if (isatty(STDERR_FILENO) == 1) {
+    const UniqueFd own(open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (own) {
+      dup2(own.get(), STDERR_FILENO);
+    }
+  }
+}
 
 /// stderr_is_journal compares JOURNAL_STREAM ("device:inode") with descriptor 2, since the variable
 /// is inherited by those whose output goes elsewhere.
@@ -164,6 +216,7 @@ struct Log::Impl {
 };
 
 Log::Log(std::string_view role, LogLevel level) : impl_(std::make_unique<Impl>(role)) {
+  own_terminal();
   impl_->journal = stderr_is_journal();
   // UTC: the local zone would be read from a file, which most of our processes may not open.
   impl_->logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(

@@ -37,7 +37,8 @@ struct Field {
 
 /// Log writes one line an event to stderr: `text name=value name="two words"`. Under systemd
 /// (JOURNAL_STREAM) each begins with journald's priority, otherwise with time and level; then the
-/// role. It never blocks: when nobody reads the pipe, lines are counted and the loss is said later.
+/// role. It never blocks: when nobody reads the pipe, or the terminal is stopped, lines are counted
+/// and the loss is said later. A terminal is opened anew as descriptor 2 for that.
 /// `text` is our own words; everything of a peer goes into fields.
 class Log {
  public:

@@ -442,6 +442,7 @@ Status enter_seccomp(Role role, const Extras& extras) {
   // raise and abort; with no_new_privs and Landlock's scope other processes are out of reach
   // anyhow.
   filter.allow("tgkill", {is(0, static_cast<std::uint64_t>(getpid()))});
+  filter.allow("pwritev2", {low_is(0, STDERR_FILENO), low_is(5, RWF_NOWAIT)});  // the log
   filter.allow("prctl", {low_is(0, PR_SET_NAME)});
   filter.allow("prctl", {low_is(0, PR_GET_DUMPABLE)});
 #ifdef PR_SET_VMA

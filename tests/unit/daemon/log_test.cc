@@ -2,8 +2,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "daemon/unique_fd.h"
@@ -43,48 +47,85 @@ TEST(Describe, NamesTheErrno) {
   EXPECT_EQ(describe({ErrorCode::kLimit, "too long", 70000}), "too long (70000)");
 }
 
-TEST(Log, WritesOneLineAnEvent) {
-  int pair[2];
-  ASSERT_EQ(pipe2(pair, O_CLOEXEC), 0);
-  const UniqueFd reader(pair[0]);
-  const UniqueFd writer(pair[1]);
-  Log log("gate 2", LogLevel::kInfo);
-  {
-    const StderrTo redirect(writer.get());
-    log.debug("not this one");
-    log.warning("that one", {{"n", 1}});
+/// Ends is where a log goes and where it is read: what stderr may be.
+struct Ends {
+  UniqueFd writer, reader;
+};
+enum class Kind : std::uint8_t { kPipe, kSocket, kTerminal, kFile };
+Ends ends_of(Kind kind) {
+  int pair[2] = {-1, -1};
+  switch (kind) {
+    case Kind::kPipe:
+      EXPECT_EQ(pipe2(pair, O_CLOEXEC), 0);
+      return {UniqueFd(pair[1]), UniqueFd(pair[0])};
+    case Kind::kSocket:
+      EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+      return {UniqueFd(pair[1]), UniqueFd(pair[0])};
+    case Kind::kTerminal:
+      EXPECT_EQ(openpty(&pair[0], &pair[1], nullptr, nullptr, nullptr), 0);
+      return {UniqueFd(pair[1]), UniqueFd(pair[0])};
+    case Kind::kFile: {
+      UniqueFd file(memfd_create("log", MFD_CLOEXEC));
+      // Another description of the same file, so that it is read from its beginning.
+      const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+      UniqueFd reader(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+      return {std::move(file), std::move(reader)};
+    }
   }
-  char buffer[512];
-  const ssize_t n = read(reader.get(), buffer, sizeof buffer);
-  const std::string line(buffer, static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
-  EXPECT_NE(line.find("Z warning gate 2: that one n=1\n"), std::string::npos) << line;
-  EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
+  return {};
 }
 
-TEST(Log, NeverWaitsForAReader) {
-  int pair[2];
-  ASSERT_EQ(pipe2(pair, O_CLOEXEC), 0);
-  const UniqueFd reader(pair[0]);
-  const UniqueFd writer(pair[1]);
-  Log log("worker 1", LogLevel::kInfo);
+std::string read_all(int fd) {
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  std::string all;
+  char buffer[65536];
+  for (ssize_t n; (n = read(fd, buffer, sizeof buffer)) > 0;) {
+    all.append(buffer, static_cast<std::size_t>(n));
+  }
+  return all;
+}
+
+class LogTo : public testing::TestWithParam<Kind> {};
+INSTANTIATE_TEST_SUITE_P(Stderr, LogTo,
+                         testing::Values(Kind::kPipe, Kind::kSocket, Kind::kTerminal, Kind::kFile));
+
+TEST_P(LogTo, WritesOneLineAnEvent) {
+  const Ends ends = ends_of(GetParam());
+  Log log("gate 2", LogLevel::kInfo);
+  {
+    const StderrTo redirect(ends.writer.get());
+    log.debug("not this one");
+    log.warning("that one", {{"n", 1}});
+    log.info("another");
+  }
+  const std::string text = read_all(ends.reader.get());
+  const std::size_t first = text.find("Z warning gate 2: that one n=1");
+  EXPECT_NE(first, std::string::npos) << text;
+  EXPECT_NE(text.find("Z info gate 2: another", first), std::string::npos) << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+}
+
+class LogToReader : public testing::TestWithParam<Kind> {};
+INSTANTIATE_TEST_SUITE_P(Stderr, LogToReader,
+                         testing::Values(Kind::kPipe, Kind::kSocket, Kind::kTerminal));
+
+TEST_P(LogToReader, IsNeverWaitedFor) {
+  const Ends ends = ends_of(GetParam());
   const std::string filler(900, 'x');
   std::string all;
   {
-    const StderrTo redirect(writer.get());
-    for (int i = 0; i < 1000; ++i) {  // ten times what a pipe holds: waiting would hang here
+    const StderrTo redirect(ends.writer.get());
+    Log log("worker 1", LogLevel::kInfo);
+    for (int i = 0; i < 1000; ++i) {  // more than any of them holds: waiting would hang here
       log.info("event", {{"filler", filler}});
     }
-    char buffer[65536];
-    ASSERT_GT(read(reader.get(), buffer, sizeof buffer), 0);
+    all = read_all(ends.reader.get());
+    EXPECT_LT(std::count(all.begin(), all.end(), '\n'), 1000);
     log.info("after");
   }
-  fcntl(reader.get(), F_SETFL, O_NONBLOCK);
-  char buffer[65536];
-  for (ssize_t n; (n = read(reader.get(), buffer, sizeof buffer)) > 0;) {
-    all.append(buffer, static_cast<std::size_t>(n));
-  }
+  all = read_all(ends.reader.get());
   EXPECT_NE(all.find("lines were lost"), std::string::npos);
-  EXPECT_NE(all.find("worker 1: after\n"), std::string::npos);
+  EXPECT_NE(all.find("worker 1: after"), std::string::npos);
 }
 
 }  // namespace

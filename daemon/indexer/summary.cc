@@ -50,6 +50,7 @@ class Summariser {
       case EntryKind::kResize:
         if (const auto size = recording::parse_size(entry.bytes);
             size && channels_.contains(entry.channel) && channels_[entry.channel].shown) {
+          look(channels_[entry.channel]);  // a smaller screen has lost what stood beyond it
           channels_[entry.channel].shown->resize(size->columns, size->rows);
         }
         break;

@@ -16,8 +16,17 @@ constexpr std::size_t kTranscriptLinesMax = 128 * 1024;
 /// Alternate screens kept for a transcript.
 constexpr std::size_t kLeftMax = 10'000;
 
-int clamp(std::uint32_t value, std::uint32_t max) {
-  return static_cast<int>(std::clamp<std::uint32_t>(value, 1, max));
+/// What a terminal has whose size nobody knows.
+constexpr std::uint32_t kColumnsUnknown = 80;
+constexpr std::uint32_t kRowsUnknown = 24;
+
+int columns_of(std::uint32_t value) {
+  return static_cast<int>(
+      std::clamp(value == 0 ? kColumnsUnknown : value, Screen::kColumnsMin, Screen::kColumnsMax));
+}
+int rows_of(std::uint32_t value) {
+  return static_cast<int>(
+      std::clamp(value == 0 ? kRowsUnknown : value, Screen::kRowsMin, Screen::kRowsMax));
 }
 
 void append_utf8(std::string& out, std::uint32_t c) {
@@ -104,7 +113,7 @@ struct Screen::Callbacks {
   }
   static int pushline(int columns, const VTermScreenCell* cells, void* user) {
     auto& self = *static_cast<Screen*>(user);
-    std::string line = text_of(cells, columns);
+    Row line = row_of(cells, columns);
     if (self.transcript_.size() >= kTranscriptLinesMax) {
       self.transcript_.erase(self.transcript_.begin(),
                              self.transcript_.begin() + kTranscriptLinesMax / 2);
@@ -113,7 +122,7 @@ struct Screen::Callbacks {
     if (self.scrolled_.size() < kTranscriptLinesMax) {
       self.scrolled_.push_back(line);
     }
-    self.transcript_.push_back(std::move(line));
+    self.transcript_.push_back(std::move(line.text));
     return 1;
   }
   static constexpr VTermScreenCallbacks table() {
@@ -128,9 +137,9 @@ struct Screen::Callbacks {
 };
 
 Screen::Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines)
-    : vterm_(vterm_new(clamp(rows, kRowsMax), clamp(columns, kColumnsMax))),
-      columns_(clamp(columns, kColumnsMax)),
-      rows_(clamp(rows, kRowsMax)),
+    : vterm_(vterm_new(rows_of(rows), columns_of(columns))),
+      columns_(columns_of(columns)),
+      rows_(rows_of(rows)),
       new_lines_(new_lines),
       changed_(static_cast<std::size_t>(rows_)) {
   static constexpr VTermScreenCallbacks kTable = Callbacks::table();
@@ -181,21 +190,27 @@ void Screen::write(ByteView bytes) {
 }
 
 void Screen::resize(std::uint32_t columns, std::uint32_t rows) {
-  vterm_set_size(vterm_, clamp(rows, kRowsMax), clamp(columns, kColumnsMax));
+  vterm_set_size(vterm_, rows_of(rows), columns_of(columns));
 }
 
-std::string Screen::row_text(int row) const {
+Screen::Row Screen::row_of(const void* cells, int columns) {
+  const auto* row = static_cast<const VTermScreenCell*>(cells);
+  const std::uint32_t last = columns > 0 ? row[columns - 1].chars[0] : 0;
+  return {text_of(row, columns), last != 0 && last != ' '};
+}
+
+Screen::Row Screen::row_at(int row) const {
   std::vector<VTermScreenCell> cells(static_cast<std::size_t>(columns_));
   for (int column = 0; column < columns_; ++column) {
     vterm_screen_get_cell(screen_, {row, column}, &cells[static_cast<std::size_t>(column)]);
   }
-  return text_of(cells.data(), columns_);
+  return row_of(cells.data(), columns_);
 }
 
 std::vector<std::string> Screen::rows_text() const {
   std::vector<std::string> rows;
   for (int row = 0; row < rows_; ++row) {
-    rows.push_back(row_text(row));
+    rows.push_back(row_at(row).text);
   }
   while (!rows.empty() && rows.back().empty()) {
     rows.pop_back();
@@ -204,16 +219,39 @@ std::vector<std::string> Screen::rows_text() const {
 }
 
 std::vector<std::string> Screen::shown() {
-  std::vector<std::string> lines = std::move(scrolled_);
-  scrolled_.clear();
-  for (int row = 0; row < rows_; ++row) {
-    if (changed_[static_cast<std::size_t>(row)]) {
-      changed_[static_cast<std::size_t>(row)] = false;
-      if (std::string text = row_text(row); !text.empty()) {
-        lines.push_back(std::move(text));
-      }
+  std::vector<std::string> lines;
+  std::vector<std::string> joined;
+  std::string line;       // the rows that go on in the one that comes next
+  std::size_t parts = 0;  // of `line`
+  bool news = false;      // whether something in `line` was not there at the last look
+  const auto take = [&](Row row, bool is_new) {
+    news = news || is_new;
+    if (parts > 0 || row.full) {
+      line += row.text;
+      ++parts;
     }
+    if (!row.full || line.size() >= kJoinedBytesMax) {
+      if (parts > 1 && news) {
+        joined.push_back(std::move(line));
+      }
+      line.clear();
+      parts = 0;
+      news = false;
+    }
+    if (is_new && !row.text.empty()) {
+      lines.push_back(std::move(row.text));
+    }
+  };
+  for (Row& row : std::exchange(scrolled_, {})) {
+    take(std::move(row), true);
   }
+  for (int row = 0; row < rows_; ++row) {
+    auto changed = changed_.begin() + row;
+    take(row_at(row), *changed);
+    *changed = false;
+  }
+  take({}, false);
+  lines.insert(lines.end(), joined.begin(), joined.end());
   if (alternate_) {
     alternate_rows_ = rows_text();
   }

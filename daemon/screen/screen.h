@@ -15,21 +15,30 @@ namespace bastion::screen {
 /// stood on screen. What it gives is UTF-8 without control characters, so it is harmless anywhere.
 class Screen {
  public:
-  /// Sizes are held to 1…kColumnsMax and 1…kRowsMax. `new_lines`: LF begins a new line, as it does
-  /// where a command runs without a terminal.
+  /// Sizes are held to kColumnsMin…kColumnsMax and kRowsMin…kRowsMax, since users choose them and
+  /// what stood on screen is to be found: no word is whole on a narrower one, and libvterm forgets
+  /// what scrolls off a single row. 0 is a client that knows no size (its stdin is no terminal),
+  /// and taken as 80 or 24. `new_lines`: LF begins a new line, as it does where a command runs
+  /// without a terminal.
   Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines);
   ~Screen();
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
 
+  static constexpr std::uint32_t kColumnsMin = 20;
   static constexpr std::uint32_t kColumnsMax = 500;
+  static constexpr std::uint32_t kRowsMin = 2;
   static constexpr std::uint32_t kRowsMax = 200;
+  /// So many octets of lines that go on in the next row are joined to one.
+  static constexpr std::size_t kJoinedBytesMax = 4096;
 
   void write(ByteView bytes);
   void resize(std::uint32_t columns, std::uint32_t rows);
 
   /// shown gives the lines that changed since the last call, as they stand now, and those that
-  /// scrolled off meanwhile: for an index, which takes a look whenever output pauses.
+  /// scrolled off meanwhile: for an index, which takes a look whenever output pauses. Where a row
+  /// is full to its last column the line that it makes with the next ones is given too, after the
+  /// rows, so that a word that was broken at the edge is found.
   std::vector<std::string> shown();
   /// transcript gives what scrolled off and what stands on the screen, in order. What a program
   /// showed on the alternate screen (an editor, a pager) stands where it was left, as it was when
@@ -39,7 +48,12 @@ class Screen {
  private:
   struct Callbacks;
   void put(ByteView bytes);
-  std::string row_text(int row) const;
+  struct Row {
+    std::string text;
+    bool full = false;  // something stands in the last column
+  };
+  static Row row_of(const void* cells, int columns);
+  Row row_at(int row) const;
   std::vector<std::string> rows_text() const;
 
   VTerm* vterm_;
@@ -50,7 +64,7 @@ class Screen {
   Bytes unfinished_;  // the beginning of a character
   bool alternate_ = false;
   std::vector<bool> changed_;
-  std::vector<std::string> scrolled_;    // since shown() was last called
+  std::vector<Row> scrolled_;            // since shown() was last called
   std::vector<std::string> transcript_;  // all that scrolled off
   std::vector<std::string> alternate_rows_;
   /// Left is what stood on the alternate screen when it was left, and the line it belongs before,

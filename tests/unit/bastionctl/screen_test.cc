@@ -54,6 +54,55 @@ TEST(Screen, AnySizeIsTaken) {
   }
 }
 
+TEST(Screen, ASizeThatTheClientDoesNotKnowLeavesWordsWhole) {
+  for (const bool resized : {false, true}) {
+    Screen screen(resized ? 40 : 0, resized ? 10 : 0, false);
+    if (resized) {
+      screen.resize(0, 0);
+    }
+    screen.write(as_bytes("the quick brown fox jumps\r\nover the lazy dog\r\n"));
+    EXPECT_EQ(screen.shown(), (Lines{"the quick brown fox jumps", "over the lazy dog"}));
+    EXPECT_EQ(screen.transcript(), (Lines{"the quick brown fox jumps", "over the lazy dog"}));
+  }
+}
+
+TEST(Screen, ASingleRowKeepsWhatScrollsOff) {
+  Screen screen(40, 1, false);
+  screen.write(as_bytes("one\r\ntwo\r\nthree"));
+  EXPECT_EQ(screen.transcript(), (Lines{"one", "two", "three"}));
+}
+
+TEST(Screen, AWordBrokenAtTheEdgeIsShownWhole) {
+  Screen screen(20, 3, false);
+  screen.write(as_bytes("select 1; drop table users\r\n"));
+  EXPECT_EQ(screen.shown(),
+            (Lines{"select 1; drop table", " users", "select 1; drop table users"}));
+  EXPECT_EQ(screen.shown(), Lines{});
+  // One that goes on after the last look, and one whose beginning has scrolled off.
+  Screen typed(20, 3, false);
+  typed.write(as_bytes("$ echo to the pinnac"));
+  (void)typed.shown();
+  typed.write(as_bytes("le\r\n\r\n"));
+  EXPECT_EQ(typed.shown(), (Lines{"$ echo to the pinnac", "le", "$ echo to the pinnacle"}));
+  EXPECT_EQ(typed.transcript(), (Lines{"$ echo to the pinnac", "le"})) << "as it stood";
+}
+
+TEST(Screen, TooSmallASizeLeavesWordsWhole) {
+  for (const std::uint32_t columns : {1U, 3U, 19U}) {
+    Screen screen(columns, 1, false);
+    screen.write(as_bytes("pinnacle\r\navalanche\r\n"));
+    EXPECT_EQ(screen.transcript(), (Lines{"pinnacle", "avalanche"}));
+  }
+}
+
+TEST(Screen, LinesThatAreJoinedAreBounded) {
+  Screen screen(100, 10, false);
+  screen.write(as_bytes(std::string(100'000, 'x')));
+  for (const std::string& line : screen.shown()) {
+    EXPECT_LE(line.size(), Screen::kJoinedBytesMax + 100 * 4);
+  }
+}
+
 TEST(Screen, GivesNoControlCharacterWhateverComes) {
   Screen screen(80, 24, false);
   Bytes all;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -52,6 +53,39 @@ TEST_F(UpdaterTest, TakesWhatIsThere) {
   Filter filter;
   filter.screen = "secret.txt";
   EXPECT_EQ(index_.find(filter)->size(), 1U);
+}
+
+/// A user chooses the size of their terminal, and may not hide words by it.
+TEST_F(UpdaterTest, FindsWordsWhateverTheTerminalsSize) {
+  const auto found = [&](char which, recording::Size first, recording::Size then) {
+    constexpr std::uint64_t kStart = 1'700'000'000'000'000;
+    const std::vector<recording::test::Said> said = {
+        {kStart + 10, 1, EntryKind::kChannelOpen, encode(recording::ChannelOpen{"session"})},
+        {kStart + 20, 1, EntryKind::kPty, encode(recording::Pty{first, "xterm"})},
+        {kStart + 30, 1, EntryKind::kStart,
+         encode(recording::Start{recording::StartKind::kShell, ""})},
+        {kStart + 40, 1, EntryKind::kStdout, to_bytes("pinnacle of the mountain\r\n")},
+        {kStart + 50, 1, EntryKind::kResize, encode(then)},
+        {kStart + 60, 1, EntryKind::kStdout, to_bytes("avalanche\r\n")},
+        {kStart + 70, 1, EntryKind::kChannelClose, {}},
+    };
+    put(which, recording::test::make(said, 3, {}, session(which)).file);
+    row(which);
+    std::size_t hits = 0;
+    for (const char* word : {"pinnacle", "avalanche"}) {
+      Filter filter;
+      filter.screen = word;
+      const auto rows = index_.find(filter).value();
+      hits += static_cast<std::size_t>(std::ranges::count_if(
+          rows, [&](const Found& hit) { return hit.row.session == session(which); }));
+    }
+    return hits;
+  };
+  EXPECT_EQ(found('a', {80, 24}, {80, 24}), 2U);
+  EXPECT_EQ(found('b', {0, 0}, {0, 0}), 2U) << "a client whose stdin is no terminal";
+  EXPECT_EQ(found('c', {80, 24}, {1, 1}), 2U);
+  EXPECT_EQ(found('d', {3, 100}, {80, 1}), 2U);
+  EXPECT_EQ(found('e', {80, 1}, {2, 2}), 2U);
 }
 
 TEST_F(UpdaterTest, FollowsAFileThatGrowsAndForgetsOneThatIsGone) {

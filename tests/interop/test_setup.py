@@ -141,6 +141,35 @@ def test_another_system(newcomer):
     assert cure == "  cure: use one of them, for example in a container or a virtual machine"
 
 
+# ---- ./dev build
+
+
+def test_two_builds_of_one_tree_wait_for_each_other(tmp_path):
+    shutil.copy(ROOT / "dev", tmp_path / "dev")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/setup").write_text("#!/bin/sh\n")
+    (tmp_path / "deploy/setup").chmod(0o755)
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / "build.ninja").write_text("rule r\n  command = echo in >>log; cat go; echo out >>log\nbuild programs: r\n")
+    os.mkfifo(build / "go")
+    first = process.Service([tmp_path / "dev", "build"], tmp_path / "first.log")
+    second = None
+    try:
+        process.wait_until(lambda: (build / "log").exists(), what="the first build")
+        second = process.Service([tmp_path / "dev", "build"], tmp_path / "second.log")
+        process.wait_until(lambda: "another ./dev builds build; waiting for it" in second.text(), what="the second")
+        (build / "go").write_text("")
+        assert first.process.wait(30) == 0, first.text()
+        (build / "go").write_text("")
+        assert second.process.wait(30) == 0, second.text()
+    finally:
+        first.kill()
+        if second:
+            second.kill()
+    assert (build / "log").read_text() == "in\nout\nin\nout\n"
+
+
 # ---- ./dev demo
 
 

@@ -317,7 +317,12 @@ void WorkerSession::leg_gone(proto::Leg which, std::string_view why) {
       close_leg(which);
     }
     if (state_ == State::kHandshake) {
-      return target_refused(adopt_.target + " " + std::string(why) + ".");
+      // sshd does this to an address that it holds something against, and all of ours have one.
+      const bool said_nothing = up().transport != nullptr && up().transport->peer_ident().empty();
+      return target_refused(adopt_.target + " " + std::string(why) +
+                            (said_nothing ? " before it said that it speaks SSH; its log says why "
+                                            "(OpenSSH: PerSourcePenalties or MaxStartups)."
+                                          : "."));
     }
     if (bridge_ != nullptr && state_ == State::kBridged) {
       const std::string text = with_id(adopt_.target + " " + std::string(why) + ".");

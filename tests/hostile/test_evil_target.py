@@ -125,6 +125,19 @@ def test_a_target_that_speaks_no_ssh(what, evil, user):
     told(user)
 
 
+@pytest.mark.parametrize("words", [b"", b"Not allowed at this time\r\n"])
+def test_a_target_that_turns_us_away_unheard(words, evil, user):
+    """sshd's PerSourcePenalties: the bastion's address pays for what one of its users did."""
+
+    def script(connection):
+        connection.sendall(words)
+
+    evil.script = script
+    line = told(user)
+    assert re.search(r"evil1 (closed|lost) the connection before it said that it speaks SSH", line), line
+    assert "PerSourcePenalties" in line, line
+
+
 def test_a_target_that_greets_for_ever(evil, user):
     """endlessh: a line now and then, and never an end. The waits here are its own."""
 

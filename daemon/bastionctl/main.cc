@@ -6,6 +6,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/version.h"
 #include "daemon/bastionctl/audit.h"
@@ -24,6 +25,10 @@ struct Options {
   bool json = false;
   std::string id;
   std::string reason;
+  std::string user;
+  std::string where;
+  std::string action;
+  std::string from;
 };
 
 /// text and number read a member of what the daemon sent, whatever that is.
@@ -117,7 +122,8 @@ void print_lines(const std::string& lines, std::FILE* to) {
   }
 }
 
-/// run asks and prints; `print` is for a good reply that is read by a person.
+/// run asks and prints; `print` is for a good reply that is read by a person. A good reply that
+/// says that something is not allowed is a no, too.
 int run(const Options& options, const Json& request, void (*print)(const Json&)) {
   const auto line =
       ask(options.socket, request.dump(-1, ' ', true, Json::error_handler_t::replace));
@@ -128,22 +134,26 @@ int run(const Options& options, const Json& request, void (*print)(const Json&))
   const Json reply = Json::parse(*line, nullptr, false);
   const Json ok = part(reply, "ok");
   const bool good = ok.is_boolean() && ok.get<bool>();
+  const Json allowed = part(reply, "allowed");
+  const bool yes = good && !(allowed.is_boolean() && !allowed.get<bool>());
   if (options.json) {
     // dump keeps control bytes of strings as escapes.
     std::puts(reply.dump(2, ' ', true, Json::error_handler_t::replace).c_str());
-    return good ? 0 : 1;
+    return yes ? 0 : 1;
   }
   if (!good) {
     print_lines(text(reply, "error"), stderr);
     return 1;
   }
   print(reply);
-  return 0;
+  return yes ? 0 : 1;
 }
 
 void print_reload(const Json& reply) {
   print_lines("policy loaded: " + text(reply, "text"), stdout);
 }
+
+void print_explained(const Json& reply) { print_lines(text(reply, "text"), stdout); }
 
 void print_ended(const Json& reply) {
   const Json ended = part(reply, "ended");
@@ -197,10 +207,49 @@ int main(int argc, char** argv) {
   reload->callback([&] {
     status = bastion::ctl::run(options, {{"command", "reload"}}, bastion::ctl::print_reload);
   });
+  auto* policy = app.add_subcommand("policy", "The policy in force: why it decides as it does");
+  policy->require_subcommand(1);
+  auto* explain = policy->add_subcommand("explain", "What it decides, and each rule's part in it");
+  explain->footer(
+      "Example: bastionctl policy explain alice root@web1 shell\n"
+      "Exit status: 0 allowed, 1 denied, 2 usage, 3 cannot reach the daemon.");
+  explain->add_option("user", options.user, "A user of the policy")->required();
+  explain->add_option("where", options.where, "LOGIN@TARGET; for jump TARGET will do")->required();
+  explain
+      ->add_option(
+          "action", options.action,
+          "As in the policy's tests: shell, exec, sftp, jump, forward_local:HOST:PORT, ...")
+      ->required();
+  explain->add_option("--from", options.from,
+                      "The user's address; without it no rule with when: {from: ...} covers this");
+  explain->callback([&] {
+    status = bastion::ctl::run(options,
+                               {{"command", "explain"},
+                                {"user", options.user},
+                                {"where", options.where},
+                                {"action", options.action},
+                                {"from", options.from}},
+                               bastion::ctl::print_explained);
+  });
   bastion::ctl::add_audit_commands(app, options.socket, options.json, status);
   bastion::ctl::add_recordings(app, options.json, status);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    // CLI11 says only that a command is missing, also where one is there that it does not know.
+    const std::vector<std::string> rest = app.remaining(true);
+    const auto chosen = app.get_subcommands();
+    if (rest.empty() || (!chosen.empty() && chosen.front()->get_subcommands({}).empty())) {
+      return app.exit(error) == 0 ? 0 : 2;
+    }
+    const std::string above = chosen.empty() ? "" : " " + chosen.front()->get_name();
+    std::string commands;
+    for (const CLI::App* known : (chosen.empty() ? &app : chosen.front())->get_subcommands({})) {
+      commands += (commands.empty() ? "" : ", ") + known->get_name();
+    }
+    std::fprintf(stderr, "bastionctl%s: there is no command \"%s\"; there are %s\n", above.c_str(),
+                 bastion::ctl::printable(rest.front()).c_str(), commands.c_str());
+    return 2;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

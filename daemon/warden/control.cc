@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/suggest.h"
+#include "config/user_name.h"
 #include "daemon/ipc/recorder_messages.h"
 #include "daemon/ipc/session_messages.h"
 #include "daemon/ipc/supervisor_messages.h"
@@ -51,6 +53,47 @@ std::string failure(std::string_view text) {
 std::string success(Json json) {
   json["ok"] = true;
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+/// explained answers how the policy decides for a user, `where` as it is typed before "@bastion"
+/// (LOGIN@TARGET; for jump TARGET alone), an action as in the policy's tests, and an address of the
+/// user's; without one, rules that ask for a source do not cover it.
+std::string explained(const config::Policy& policy, const Json& json) {
+  const std::string name = text_at(json, "user");
+  const std::string where = text_at(json, "where");
+  const std::string from = text_at(json, "from");
+  config::Request request;
+  request.user = policy.find_user(name);
+  if (request.user == nullptr) {
+    std::vector<std::string> known;
+    for (const config::User& user : policy.data().users) {
+      known.push_back(user.name);
+    }
+    return failure("there is no user \"" + escaped(name, 200) + "\"" +
+                   config::did_you_mean(name, known));
+  }
+  const auto action = config::parse_action(text_at(json, "action"));
+  if (!action) {
+    return failure("an action is one such as shell, exec, sftp, jump or forward_local:HOST:PORT");
+  }
+  if (action->action == config::Action::kJump && config::is_target_name(where)) {
+    request.target = where;
+  } else if (const auto typed = config::parse_user_name(where); typed && typed->has_target()) {
+    request.login = typed->login;
+    request.target = typed->target;
+    request.port = typed->port;
+  } else {
+    return failure("say where as LOGIN@TARGET, such as deploy@web1; for jump TARGET will do");
+  }
+  if (!from.empty()) {
+    const auto address = IpAddress::parse(from);
+    if (!address) {
+      return failure("\"" + escaped(from, 200) + "\" is not an address, such as 10.0.0.5");
+    }
+    request.peer = *address;
+  }
+  const config::Explanation why = policy.explain(request, *action);
+  return success({{"allowed", why.allowed}, {"rule", why.rule}, {"text", why.text()}});
 }
 
 }  // namespace
@@ -121,6 +164,14 @@ std::string Warden::control(const ipc::ControlRequest& request) {
       }
     });
     return success({{"sessions", std::move(list)}});
+  }
+
+  if (command == "explain") {
+    if (!request.admin) {
+      return failure("only administrators may ask what the policy decides");
+    }
+    return active_ == nullptr ? failure("no policy is loaded yet")
+                              : explained(active_->policy(), json);
   }
 
   if (command == "end") {

@@ -74,7 +74,15 @@ def test_sessions_shows_who_is_where_and_end_ends_one(lab, bastion, tmp_path):
 def test_exit_statuses(bastion, tmp_path):
     assert bastion.control("end", "nosuchsession").code == 1
     assert bastion.control("end").code == 2
-    assert bastion.control("nonsense").code == 2
+    for words, said in (
+        (["nonsense"], 'bastionctl: there is no command "nonsense"; there are status, sessions,'),
+        (["recordings", "plya", "7q2m"], 'bastionctl recordings: there is no command "plya"; there are list,'),
+        (["policy", "explian"], 'bastionctl policy: there is no command "explian"; there are explain\n'),
+        ([], "A subcommand is required"),
+        (["policy", "explain", "alice"], "where is required"),
+    ):
+        wrong = bastion.control(*words)
+        assert wrong.code == 2 and said in wrong.error, wrong
     assert bastion.control("--help").code == 0
     gone = process.run([bastionctl(), "--socket", tmp_path / "none.sock", "status"])
     assert gone.code == 3 and "is it running?" in gone.error
@@ -83,8 +91,23 @@ def test_exit_statuses(bastion, tmp_path):
 
 
 def test_every_command_has_help_with_an_example(bastion):
-    for command in ("status", "sessions", "end", "reload"):
-        assert f"Example: bastionctl {command}" in bastion.control(command, "--help").ok().text
+    for command in ("status", "sessions", "end", "reload", "policy explain"):
+        assert f"Example: bastionctl {command}" in bastion.control(*command.split(), "--help").ok().text
+
+
+def test_policy_explain_says_what_is_decided_and_which_rule_did(bastion):
+    def explain(*words):
+        return bastion.control("policy", "explain", *words)
+
+    assert explain("alice", USER, "shell").ok().text.splitlines()[0] == 'allowed by rule "developers-everywhere"'
+    denied = explain("bob", USER, "shell")
+    assert denied.code == 1 and denied.text.startswith(f"denied: no rule allows shell to bob as {LOGIN} on web1\n"), denied
+    assert re.search(r"^  guests-commands +allows exec, not shell$", denied.text, re.M), denied
+    assert explain("alice", "web1", "jump").code == 0 and explain("alice", "drop1", "jump").code == 1
+    reply = json.loads(explain("alice", f"{LOGIN}@wbe1", "shell", "--from", "127.0.0.1", "--json").text)
+    assert reply["ok"] is True and reply["allowed"] is False and 'did you mean "web1"?' in reply["text"]
+    unknown = explain("alcie", USER, "shell")
+    assert unknown.code == 1 and unknown.error == 'there is no user "alcie" (did you mean "alice"?)\n', unknown
 
 
 def test_reload_takes_a_good_policy_and_keeps_the_old_one_otherwise(lab, make_bastion, tmp_path):

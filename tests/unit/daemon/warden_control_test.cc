@@ -57,6 +57,65 @@ TEST(WardenControl, WhatAWorkerSaysOfItsChannelsIsBounded) {
   EXPECT_LE(list[0]["channels"].get<std::string>().size(), 3 * 256U);
 }
 
+TEST(WardenControl, ExplainsWhatThePolicyDecides) {
+  World world;
+  const auto explain = [&](const Json& more, bool admin = true) {
+    Json request = {{"command", "explain"}, {"user", "alice"}};
+    request.update(more);
+    return Json::parse(world.control(request.dump(), admin));
+  };
+  const Json shell = explain({{"where", "deploy@web1"}, {"action", "shell"}});
+  EXPECT_EQ(shell["ok"], true);
+  EXPECT_EQ(shell["allowed"], true);
+  EXPECT_EQ(shell["rule"], "shells");
+  EXPECT_EQ(shell["text"], "allowed by rule \"shells\"\n  shells   allows it\n");
+
+  const Json root = explain({{"where", "root@web1"}, {"action", "shell"}});
+  EXPECT_EQ(root["ok"], true) << "the question was answered";
+  EXPECT_EQ(root["allowed"], false);
+  EXPECT_EQ(root["text"],
+            "denied: no rule allows login root here for alice\n"
+            "  shells   allows deploy, not root\n");
+
+  EXPECT_EQ(explain({{"where", "lab1"}, {"action", "jump"}})["allowed"], true);
+  EXPECT_EQ(explain({{"where", "deploy@web1"},
+                     {"action", "forward_local:localhost:5432"},
+                     {"from", "10.0.0.5"}})["allowed"],
+            true);
+  EXPECT_EQ(explain({{"where", "deploy@wbe1"}, {"action", "shell"}})["text"],
+            "denied: there is no target \"wbe1\" (did you mean \"web1\"?)\n");
+}
+
+TEST(WardenControl, ExplainsToAdministratorsOnlyAndSaysWhatIsWrongWithTheQuestion) {
+  World world;
+  const auto error = [&](const char* user, const char* where, const char* action,
+                         const char* from = "", bool admin = true) {
+    const Json request = {{"command", "explain"},
+                          {"user", user},
+                          {"where", where},
+                          {"action", action},
+                          {"from", from}};
+    const Json reply = Json::parse(world.control(request.dump(), admin));
+    EXPECT_EQ(reply["ok"], false);
+    EXPECT_FALSE(reply.contains("allowed"));
+    return reply["error"].get<std::string>();
+  };
+  EXPECT_EQ(error("alice", "deploy@web1", "shell", "", false),
+            "only administrators may ask what the policy decides");
+  EXPECT_EQ(error("alcie", "deploy@web1", "shell"),
+            "there is no user \"alcie\" (did you mean \"alice\"?)");
+  EXPECT_EQ(error("\x1b[2J", "deploy@web1", "shell"), "there is no user \"\\x1b[2J\"");
+  EXPECT_EQ(error("alice", "deploy@web1", "shel"),
+            "an action is one such as shell, exec, sftp, jump or forward_local:HOST:PORT");
+  for (const char* where : {"web1", "", "deploy@", "@web1", "a b@web1"}) {
+    EXPECT_EQ(error("alice", where, "shell"),
+              "say where as LOGIN@TARGET, such as deploy@web1; for jump TARGET will do");
+  }
+  EXPECT_EQ(error("alice", "deploy@web1", "shell", "laptop"),
+            "\"laptop\" is not an address, such as 10.0.0.5");
+  EXPECT_EQ(Json::parse(world.control(R"({"command":"explain"})"))["ok"], false);
+}
+
 TEST(WardenControl, EndsASessionByTheBeginningOfItsId) {
   World world;
   const Connection connection = world.adopted("deploy@web1");

@@ -153,6 +153,9 @@ FileContents SystemFiles::read(const std::string& path, FileKind kind) const {
   if (name.empty() || name == "." || name == "..") {
     return refuse("it is a folder, expected a file");
   }
+  if (kind == FileKind::kPrivateKey && name.ends_with(".pub")) {
+    return refuse("by its name it is a public key: name the private one, without .pub");
+  }
   const Descriptor folder(open(folder_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) {
     return refuse("cannot open its folder: " + system_error(errno));
@@ -164,8 +167,12 @@ FileContents SystemFiles::read(const std::string& path, FileKind kind) const {
   const Descriptor file(openat(folder.get(), name.c_str(),
                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (file.get() < 0) {
-    return refuse(errno == ELOOP ? "it is a symbolic link: name the file itself"
-                                 : "cannot open it: " + system_error(errno));
+    if (errno == ELOOP) {
+      return refuse("it is a symbolic link: name the file itself");
+    }
+    const bool to_make = errno == ENOENT && kind == FileKind::kPrivateKey;
+    return refuse("cannot open it: " + system_error(errno) +
+                  (to_make ? "; make it with: ssh-keygen -q -t ed25519 -N '' -f " + path : ""));
   }
   struct stat info{};
   if (fstat(file.get(), &info) != 0) {

@@ -54,7 +54,8 @@ Loaded<std::shared_ptr<const Policy>> load_policy_unsorted(const FileSource& fil
                                                            const std::string& path,
                                                            const ServiceConfig& service) {
   Loaded<std::shared_ptr<const Policy>> loaded;
-  const auto root = read_yaml(files, path, loaded.problems);
+  const auto root =
+      read_yaml(files, path, loaded.problems, "; `policy:` of the service's file names it");
   if (!root) {
     return loaded;
   }
@@ -75,10 +76,12 @@ Loaded<std::shared_ptr<const Policy>> load_policy_unsorted(const FileSource& fil
 }  // namespace
 
 std::optional<YamlNode> read_yaml(const FileSource& files, const std::string& path,
-                                  Problems& problems) {
+                                  Problems& problems, std::string_view named_by) {
   const FileContents contents = files.read(path, FileKind::kText);
   if (!contents) {
-    problems.errors.push_back({path, 0, 0, contents.error()});
+    const bool missing = contents.error().starts_with("cannot open");
+    const std::string_view cure = missing ? named_by : "";
+    problems.errors.push_back({path, 0, 0, contents.error() + std::string(cure)});
     return std::nullopt;
   }
   return parse_yaml(as_text(*contents), path, problems);
@@ -110,7 +113,8 @@ Loaded<std::shared_ptr<const Policy>> load_policy(const FileSource& files, const
 
 Loaded<Configuration> load_configuration(const FileSource& files, const std::string& path) {
   Loaded<Configuration> loaded;
-  const auto root = read_yaml(files, path, loaded.problems);
+  const auto root = read_yaml(files, path, loaded.problems,
+                              "; --config names another, docs/operations.md has a first one");
   if (!root) {
     return loaded;
   }

@@ -13,8 +13,9 @@
 namespace bastion::config {
 
 /// read_yaml reads and parses one file; what is wrong with the file itself is a problem, too.
+/// `named_by` is added where there is no such file: what names it.
 std::optional<YamlNode> read_yaml(const FileSource& files, const std::string& path,
-                                  Problems& problems);
+                                  Problems& problems, std::string_view named_by);
 
 /// read_named reads a file that `node` names, in a path relative to the file that it stands in.
 struct NamedFile {

@@ -45,7 +45,10 @@ std::string read_address(FileContext& file, Fields& fields, const Target& target
       file.error(*node, label + ": {name} stands for a part of a pattern's name, and " +
                             in_quotes(target.name) + " is no pattern");
     } else if (!IpAddress::parse(address) && !is_dns_name(address)) {
-      file.expected(*node, label, "an IP address or a DNS name");
+      const bool has_port = std::ranges::count(address, ':') == 1;
+      file.expected(*node, label,
+                    std::string("an IP address or a DNS name") +
+                        (has_port ? " (a port is written as `port:` beside it)" : ""));
     }
     return address;
   }

@@ -196,8 +196,14 @@ void read_algorithm_list(Fields& fields, std::string_view key, bool (*is_known)(
   FileContext& file = fields.file();
   for (const YamlNode* item : text_items(file, *node, fields.label(key), "algorithm names")) {
     if (!is_known(item->text)) {
+      std::string meant;
+      for (const std::string_view owner : {"@openssh.com", "@libssh.org"}) {
+        if (const std::string whole = item->text + std::string(owner); is_known(whole)) {
+          meant = " (did you mean \"" + whole + "\"?)";
+        }
+      }
       file.error(*item, fields.label(key) + ": " + in_quotes(item->text) +
-                            " is not an algorithm of this version");
+                            " is not an algorithm of this version" + meant);
     } else if (std::find(out.begin(), out.end(), item->text) != out.end()) {
       file.error(*item, fields.label(key) + ": " + in_quotes(item->text) + " stands twice");
     } else {
@@ -347,6 +353,11 @@ void read_recording(Fields& fields, ServiceConfig& out) {
   }
   out.recording.enabled = !is_word(node, "off");
   if (!out.recording.enabled) {
+    return;
+  }
+  if (!node->is_map()) {
+    file.expected(*node, fields.label("recording"),
+                  "off, or keys and values such as {reserve: 1GiB}");
     return;
   }
   Fields recording(file, *node, "recording");

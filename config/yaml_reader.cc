@@ -217,6 +217,44 @@ YamlNode parse_document(std::string_view text) {
   return root;
 }
 
+struct Place {
+  int line = 0;  // 0: nowhere
+  int column = 0;
+};
+
+/// indented_by_tab finds the first tab in the indentation of a line up to `last`. YAML allows some,
+/// so it is asked only where something is wrong.
+Place indented_by_tab(std::string_view text, int last) {
+  for (int line = 1; line <= last && !text.empty(); ++line) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view whole = text.substr(0, end);
+    const std::size_t tab = whole.find('\t');
+    if (tab != whole.npos && whole.find_first_not_of(" \t") > tab) {
+      return {line, static_cast<int>(tab) + 1};
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return {};
+}
+
+/// as_a_rule says what the parser's words mean for whoever wrote the file: it stumbles over what
+/// comes after the mistake.
+std::string_view as_a_rule(std::string_view message) {
+  if (message == "end of map not found" || message == "end of sequence not found") {
+    return "; here or in a line before it a quote is left open or the indentation differs";
+  }
+  if (message == "end of map flow not found" || message == "end of sequence flow not found") {
+    return "; here or in a line before it a comma, a bracket or a closing quote is missing";
+  }
+  if (message == "illegal EOF in scalar") {
+    return "; a quote is left open";
+  }
+  if (message == "illegal map value") {
+    return "; the indentation differs from the line before, or a text with \": \" wants quotes";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::optional<YamlNode> parse_yaml(std::string_view text, const std::string& file,
@@ -226,8 +264,14 @@ std::optional<YamlNode> parse_yaml(std::string_view text, const std::string& fil
   } catch (const Refused& refused) {
     problems.errors.push_back({file, refused.line, refused.column, refused.message});
   } catch (const YAML::Exception& error) {
-    problems.errors.push_back(
-        {file, error.mark.line + 1, error.mark.column + 1, "not YAML: " + error.msg});
+    const int line = error.mark.line + 1;
+    if (const Place tab = indented_by_tab(text, line); tab.line > 0) {
+      problems.errors.push_back(
+          {file, tab.line, tab.column, "a tab; YAML takes only spaces for indentation"});
+    } else {
+      problems.errors.push_back({file, line, error.mark.column + 1,
+                                 "not YAML: " + error.msg + std::string(as_a_rule(error.msg))});
+    }
   } catch (const std::exception& error) {
     problems.errors.push_back({file, 0, 0, std::string("cannot be parsed: ") + error.what()});
   }

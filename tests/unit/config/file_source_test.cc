@@ -79,6 +79,12 @@ TEST_F(SystemFilesTest, sec_092_OnlyRegularFilesAreOpened) {
   EXPECT_EQ(error(folder + "/fifo"), "it is not a regular file") << "and did not wait for a writer";
   EXPECT_NE(error("/dev/null"), "");
   EXPECT_EQ(error(folder + "/missing"), "cannot open it: No such file or directory");
+  EXPECT_EQ(error(folder + "/missing", FileKind::kPrivateKey),
+            "cannot open it: No such file or directory; make it with: ssh-keygen -q -t ed25519 -N "
+            "'' -f " +
+                folder + "/missing");
+  EXPECT_EQ(error(folder + "/user_ca.pub", FileKind::kPrivateKey),
+            "by its name it is a public key: name the private one, without .pub");
   EXPECT_EQ(error(folder + "/missing/x"), "cannot open its folder: No such file or directory");
   EXPECT_EQ(error(""), "it is not a path");
   EXPECT_EQ(error(std::string("/etc/passwd\0x", 13)), "it is not a path");

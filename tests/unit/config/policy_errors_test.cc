@@ -165,6 +165,10 @@ INSTANTIATE_TEST_SUITE_P(
         Golden{"targets: {web1: {address: 10.0.0.1, known_hosts: empty_hosts}}\n",
                "3:50: \"known_hosts\" of target \"web1\": /etc/bastiond/empty_hosts knows no host, "
                "so no connection will be made by it\n"},
+        Golden{
+            "targets: {web1: {address: \"10.0.0.1:2222\", host_ca: \"KEY1\"}}\n",
+            "3:27: \"address\" of target \"web1\": expected an IP address or a DNS name (a port is "
+            "written as `port:` beside it), found \"10.0.0.1:2222\"\n"},
         Golden{"targets: {web1: {address: 10.0.0.1, known_hosts: known_hosts}}\n", "ok\n"},
         Golden{"targets: {web1: {address: 10.0.0.1, host_ca: \"KEY1\", legacy: [aes128-cbc]}}\n",
                "3:139: \"legacy\" of target \"web1\": \"aes128-cbc\" is not an algorithm of "

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "config/load.h"
 #include "crypto/hash.h"
 #include "tests/unit/config/support.h"
@@ -189,6 +193,13 @@ INSTANTIATE_TEST_SUITE_P(
         Golden{"algorithms: {ciphers: [aes128-cbc]}\n",
                "3:24: \"ciphers\" of algorithms: \"aes128-cbc\" is not an algorithm of this "
                "version\n"},
+        Golden{"algorithms: {ciphers: [aes256-gcm]}\n",
+               "3:24: \"ciphers\" of algorithms: \"aes256-gcm\" is not an algorithm of this "
+               "version (did you mean \"aes256-gcm@openssh.com\"?)\n"},
+        Golden{
+            "recording: false\n",
+            "3:12: \"recording\": expected off, or keys and values such as {reserve: 1GiB}, found "
+            "\"false\"\n"},
         Golden{"algorithms: {host_keys: [ssh-rsa]}\n",
                "3:26: \"host_keys\" of algorithms: \"ssh-rsa\" is not an algorithm of this "
                "version\n"},
@@ -333,7 +344,22 @@ TEST_F(Service, CheckSaysWhatIsGood) {
   const auto policy = load_with("").value->policy;
   EXPECT_EQ(report.text, "/etc/bastiond/bastiond.yaml: ok\n/etc/bastiond/policy.yaml: ok, policy " +
                              policy->id() + " (1 user, 1 target, 0 rules)\n");
-  EXPECT_FALSE(check_configuration(files, "/missing.yaml").ok);
+}
+
+TEST_F(Service, AFileThatIsMissingIsSaidWithWhatNamesIt) {
+  std::string folder = testing::TempDir() + "service-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/bastiond.yaml";
+  const std::string none = check_configuration(SystemFiles(), path).text;
+  EXPECT_TRUE(none.starts_with(path + ": cannot open it: No such file or directory; --config "))
+      << none;
+  std::ofstream(path) << "host_keys: [host_key]\npolicy: polcy.yaml\n";
+  const std::string misspelt = check_configuration(SystemFiles(), path).text;
+  EXPECT_NE(misspelt.find(folder + "/polcy.yaml: cannot open it: No such file or directory; "
+                                   "`policy:` of the service's file names it\n"),
+            std::string::npos)
+      << misspelt;
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(Service, TheCollectedFilesLoadTheSameWithoutAFileSystem) {

@@ -124,11 +124,24 @@ TEST(sec_092_Yaml, OnlyTextIsRead) {
 }
 
 TEST(Yaml, SyntaxErrorsHaveTheirPlace) {
-  EXPECT_EQ(problem_of("a: [1, 2\n"), "f:2:1: not YAML: end of sequence flow not found");
-  EXPECT_EQ(problem_of("a: {b: 1\n"), "f:2:1: not YAML: end of map flow not found");
-  EXPECT_EQ(problem_of("a: \"x"), "f:1:6: not YAML: illegal EOF in scalar");
-  EXPECT_EQ(problem_of("a: b: c\n"), "f:1:5: not YAML: illegal map value");
-  EXPECT_EQ(problem_of("a:\n\t- b\n").substr(0, 14), "f:2:2: not YAM");
+  EXPECT_EQ(
+      problem_of("a: [1, 2\n"),
+      "f:2:1: not YAML: end of sequence flow not found; here or in a line before it a comma, a "
+      "bracket or a closing quote is missing");
+  EXPECT_EQ(problem_of("a: {b: 1\n"),
+            "f:2:1: not YAML: end of map flow not found; here or in a line before it a comma, a "
+            "bracket or a closing quote is missing");
+  EXPECT_EQ(problem_of("a: \"x"), "f:1:6: not YAML: illegal EOF in scalar; a quote is left open");
+  EXPECT_EQ(
+      problem_of("a: b: c\n"),
+      "f:1:5: not YAML: illegal map value; the indentation differs from the line before, or a "
+      "text with \": \" wants quotes");
+  EXPECT_EQ(problem_of("a: 1\nb: \"x\nc: \"y\"\n"),
+            "f:3:5: not YAML: end of map not found; here or in a line before it a quote is left "
+            "open or the indentation differs");
+  EXPECT_EQ(problem_of("a:\n  b: 1\n\tc: 2\n"),
+            "f:3:1: a tab; YAML takes only spaces for indentation");
+  EXPECT_EQ(problem_of("a:\n\t- b\n"), "f:2:1: a tab; YAML takes only spaces for indentation");
   EXPECT_NE(problem_of("a: @x\n"), "ok");
 }
 

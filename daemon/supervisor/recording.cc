@@ -48,7 +48,11 @@ Child* Supervisor::recorder() {
 bool Supervisor::prepare_recording() {
   if (service_.recording.enabled && mkdir(service_.state_dir.c_str(), 0711) != 0 &&
       errno != EEXIST) {
-    log_.error(errno_text("cannot make state_dir, " + service_.state_dir));
+    const bool read_only = errno == EROFS;
+    log_.error(errno_text("cannot make state_dir, " + service_.state_dir) +
+               (read_only
+                    ? "; the unit lets us write there with ReadWritePaths= (docs/operations.md)"
+                    : ""));
     return false;
   }
   if (!prepare_audit()) {  // its folder may be one in state_dir
@@ -112,7 +116,9 @@ UniqueFd Supervisor::give_to_recorder(const std::string& path, const std::string
                             std::to_string(found.st_uid) + " instead of " +
                             std::to_string(owner.uid) + ", the recorder's";
   if (found.st_uid != 0 || !is_empty_folder(folder.get())) {
-    log_.error(whose + ", and other things may be in it: name a folder of its own, or chown it");
+    log_.error(whose +
+               ", and other things may be in it: name a folder of its own; one that is so already: "
+               "chown bastiond-recorder");
     return {};
   }
   if (fchownat(folder.get(), "", owner.uid, owner.gid, AT_EMPTY_PATH) != 0) {

@@ -1,5 +1,6 @@
 """What a user sees when it does not work: one line for each cause, and nothing that should stay unknown."""
 
+import contextlib
 import re
 import socket
 import time
@@ -82,6 +83,29 @@ def test_a_tunnel_to_an_address_that_the_policy_does_not_name(alice):
 def test_a_target_that_refuses(alice, lab):
     line = told(alice.ssh(f"{LOGIN}@down1@bastion", "id"))
     assert re.search(rf"down1 \(127\.0\.0\.1:{lab.targets['down1'].port}\) refused the connection\. +{SESSION_ID}$", line), line
+
+
+def test_a_target_that_does_not_answer(lab, make_bastion, tmp_path):
+    """Its queue of connections is full, and the kernel answers no further one."""
+    policy = make_policy(lab)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        policy["targets"]["busy1"] = policy["targets"]["web1"] | {"port": port}
+        client = client_of(make_bastion(policy, {"limits": {"connect": "1s"}}), tmp_path, lab.alice)
+        line = told(client.ssh(f"{LOGIN}@busy1@bastion", "id"))
+    assert re.search(rf"busy1 \(127\.0\.0\.1:{port}\) did not answer within 1 s\. +{SESSION_ID}$", line), line
+
+
+def test_a_target_whose_name_leads_nowhere(lab, make_bastion, tmp_path):
+    policy = make_policy(lab)
+    policy["targets"]["gone1"] = policy["targets"]["web1"] | {"address": "no-such-host.invalid"}
+    line = told(client_of(make_bastion(policy), tmp_path, lab.alice).ssh(f"{LOGIN}@gone1@bastion", "id"))
+    assert re.search(rf"gone1: its address no-such-host\.invalid was not found \(.+\)\. +{SESSION_ID}$", line), line
 
 
 def test_a_target_that_says_nothing(lab, make_bastion, tmp_path):

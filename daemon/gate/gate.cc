@@ -1,6 +1,7 @@
 #include "daemon/gate/gate.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -27,6 +28,9 @@ constexpr std::size_t kCookiesAtOnce = 256;
 constexpr std::size_t kCookiesLow = 64;
 /// A peer that makes us answer more than it reads is not read any more.
 constexpr std::size_t kOutputBytesMax = 64 * 1024;
+/// After so many connections, and a second in which none has ended, what they left is given back.
+constexpr std::size_t kBuriedBeforeRest = 256;
+constexpr std::int64_t kRestNs = kNsPerSecond;
 
 std::string peer_text(int fd) {
   sockaddr_storage storage{};
@@ -70,7 +74,9 @@ int Gate::run() {
     }
     const MonoTime now = mono_now();
     while (const std::optional<Token> expired = timers_.pop_expired(now)) {
-      if (find(expired->index, expired->generation) != nullptr) {
+      if (expired->kind == kRest) {
+        rest();
+      } else if (find(expired->index, expired->generation) != nullptr) {
         on_deadline(expired->index);
       }
     }
@@ -521,7 +527,22 @@ void Gate::bury() {
     slots_[slot].connection.reset();
     free_.push_back(slot);
   }
+  buried_ += dead_.size();
+  if (!dead_.empty() && buried_ >= kBuriedBeforeRest) {
+    const MonoTime deadline = after(mono_now(), kRestNs);
+    if (!timers_.move(rest_timer_, deadline)) {
+      rest_timer_ = timers_.set(deadline, {.kind = kRest});
+    }
+  }
   dead_.clear();
+}
+
+// rest: a crowd has gone. Freed memory lies between what is still in use, and malloc alone would
+// keep it.
+void Gate::rest() {
+  buried_ = 0;
+  ring_->drop_buffers();
+  malloc_trim(0);
 }
 
 int gate_main(ProcessContext& context) {

@@ -29,6 +29,7 @@ class Gate {
     kRead,
     kWrite,
     kDeadline,
+    kRest,
   };
   struct Slot {
     std::unique_ptr<GateConnection> connection;
@@ -59,6 +60,7 @@ class Gate {
   void tell_done(GateConnection& connection, bool authenticated);
   void reap(std::uint32_t slot);
   void bury();
+  void rest();
 
   GateConnection* find(std::uint32_t slot, std::uint32_t generation);
   GateConnection& at(std::uint32_t slot) { return *slots_[slot].connection; }
@@ -110,6 +112,8 @@ class Gate {
   std::unordered_map<std::uint32_t, std::uint32_t> waiting_;  // request → slot
   std::vector<Token> starved_;
   std::vector<std::uint32_t> dead_;
+  std::size_t buried_ = 0;  // since the last rest
+  Timers::Handle rest_timer_;
   std::uint32_t next_request_ = 1;
   bool cookies_asked_ = false;
   bool warden_write_armed_ = false;

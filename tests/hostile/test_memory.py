@@ -42,10 +42,6 @@ def worker_of(bastion) -> int:
     return next(each["pid"] for each in status["processes"] if each["role"] == "worker")
 
 
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 def open_tunnel(connection, number: int, port: int) -> tuple[int, int]:
     """The other side's channel number and the window that it gives."""
     connection.send(
@@ -73,7 +69,7 @@ def fill(connection, channel: int, window: int) -> None:
 def test_tunnels_that_were_closed_do_not_stay_behind_a_target_that_does_not_read(sink, lab):
     bastion = sink.bastion
     worker = worker_of(bastion)
-    before = descriptors(worker)
+    before = process.descriptors(worker)
     with raw.login(bastion.port, "nobody", str(lab.alice.path)) as user:
         for number in range(10):
             channel, window = open_tunnel(user, number, sink.port)
@@ -82,8 +78,8 @@ def test_tunnels_that_were_closed_do_not_stay_behind_a_target_that_does_not_read
             while user.receive()[0] != 97:
                 pass
         # Two full windows wait for their targets; the other tunnels were given up.
-        process.wait_until(lambda: descriptors(worker) <= before + 1 + 2, what="the end of the older tunnels")
-    process.wait_until(lambda: descriptors(worker) == before, what="the end of all")
+        process.wait_until(lambda: process.descriptors(worker) <= before + 1 + 2, what="the end of the older tunnels")
+    process.wait_until(lambda: process.descriptors(worker) == before, what="the end of all")
 
 
 def test_many_tunnels_have_smaller_windows(sink, lab):

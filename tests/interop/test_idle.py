@@ -7,6 +7,7 @@ import pathlib
 import re
 import time
 
+from support import process
 from support.fixtures import client_of
 from support.targets import LOGIN
 from support.wire import connect
@@ -24,13 +25,7 @@ def said_at_start(bastion) -> int:
 
 
 def pss_bytes(bastion) -> int:
-    """The proportional set size of all processes of the bastion, without files: the programs' and libraries' pages
-    count for more when another bastion that shares them ends."""
-    total = 0
-    for pid, _ in bastion.processes():
-        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total += sum(int(size) for size in re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", text, re.M)) * 1024
-    return total
+    return process.memory_bytes(pid for pid, _ in bastion.processes())
 
 
 async def settled_pss_bytes(bastion) -> int:

@@ -7,8 +7,11 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 from support import process, raw
 from support.fixtures import client_of
+from support.process import LONG
 from support.targets import LOGIN
 
 
@@ -139,6 +142,46 @@ def test_sec_045_logins_and_keystrokes_go_on_under_a_flood_of_key_exchanges(lab,
     )
     assert share > 0.05, "there was no flood"
     assert logins[-1] < 15 and keys[-2] < 1.0, (logins, keys)
+    process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, timeout=60, what="an empty table")
+
+
+@pytest.mark.timeout(500)
+def test_logins_and_keystrokes_go_on_beside_many_key_exchanges(lab, make_bastion, tmp_path):
+    """Guarantee 3 with new connections, each of which has its keys exchanged and is gone: 500 in each of 300 s.
+
+    The flood and the targets share the processors with the bastion, so the limits of the short form are wide.
+    """
+    rate, seconds = (500, 300) if LONG else (150, 8)
+    bastion = make_bastion()
+    client = client_of(bastion, tmp_path, lab.alice)
+    elsewhere = ["BindAddress=127.0.0.9"]
+    before = [client.ssh(f"{LOGIN}@web1@bastion", "echo in", options=elsewhere).seconds for _ in range(5)]
+    echo = Echo(client)
+    command = ["/usr/bin/python3", process.ROOT / "tests/support/handshakes.py", bastion.port, rate]
+    flood = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    keys, logins = [], []
+    began = time.monotonic()
+    try:
+        while time.monotonic() < began + seconds:
+            done = client.ssh(f"{LOGIN}@web1@bastion", "echo in", options=elsewhere)
+            assert done.text == "in\n", done
+            logins.append(done.seconds)
+            keys += [echo.typed() for _ in range(10)]
+        took = time.monotonic() - began
+        begun, replied, ended_early = map(int, flood.communicate("", timeout=20)[0].split())
+    finally:
+        flood.kill()
+        flood.communicate()
+    echo.close()
+    keys.sort(), logins.sort()
+    p99 = [times[int(len(times) * 0.99)] for times in (keys, logins)]
+    print(
+        f"{begun / took:.0f} key exchanges begun each second, {replied / took:.0f} had their reply, {ended_early} ended "
+        f"without; {len(logins)} of {len(logins)} logins: {max(before):.2f} s before, then {logins[len(logins) // 2]:.2f} s "
+        f"in the middle, {p99[1]:.2f} s at p99; {len(keys)} keys: {keys[len(keys) // 2] * 1000:.1f} ms and {p99[0] * 1000:.1f} ms"
+    )
+    assert replied / took > rate / 3, "there was no flood"
+    assert p99[1] < (2 if LONG else 10) and p99[0] < (0.05 if LONG else 1.0), p99
     process.wait_until(lambda: status(bastion)["unauthenticated"]["total"] == 0, timeout=60, what="an empty table")
 
 

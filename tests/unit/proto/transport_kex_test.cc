@@ -1,6 +1,9 @@
 // The key exchange against peers that keep to the rules, or do not (SECURITY 30-33, 37, 39, 41,
 // 42).
 #include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <cstdlib>
 
 #include "proto/transport.h"
 #include "tests/support/raw_peer.h"
@@ -307,6 +310,41 @@ TEST(Kex, sec_041_UsesARightGuess) {
     ASSERT_FALSE(duel.leg.error.has_value()) << kex << duel.leg.error->text;
     EXPECT_EQ(duel.leg->phase(), Phase::kService);
   }
+}
+
+TEST(Kex, sec_041_GuessesLeaveNothingBehind) {
+  const std::vector<std::string> all = compatible_algorithms().kex;
+  const auto guess = [&](std::size_t number) {
+    const std::string& kex = all[number % all.size()];
+    const std::string& other = all[(number + 1) % all.size()];
+    const bool right = number / all.size() % 2 == 0;
+    auto options = test::server_options();
+    options->algorithms = compatible_algorithms();
+    options->algorithms.kex = {kex};
+    Duel duel(options);
+    duel.peer.follows = true;
+    duel.peer.lists.kex = right ? std::vector{kex} : std::vector{other, kex};
+    duel.ident();
+    duel.peer.send_kexinit();
+    if (!right) {
+      duel.peer.packet(Leg::message_with_text(kMsgKexMethodInit, "for another method"));
+    }
+    duel.method();
+    duel.newkeys();
+    return duel.leg.error ? duel.leg.error->text : std::string();
+  };
+  const char* configured = std::getenv("BASTION_LONG");
+  const std::size_t rounds = configured != nullptr && std::string_view(configured) == "1"
+                                 ? 10'000 / all.size()  // of each kind, all methods in turn
+                                 : 4;
+  std::size_t in_use = 0;
+  for (std::size_t i = 0; i < (rounds + 1) * 2 * all.size(); ++i) {
+    if (i == 2 * all.size()) {  // each has been there once
+      in_use = mallinfo2().uordblks;
+    }
+    ASSERT_EQ(guess(i), "") << all[i % all.size()];
+  }
+  EXPECT_EQ(mallinfo2().uordblks, in_use);
 }
 
 TEST(Kex, sec_041_SkipsOneKexMessageAndNothingElse) {

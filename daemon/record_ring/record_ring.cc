@@ -112,9 +112,13 @@ bool Producer::put(FrameHeader header, std::span<const ByteView> pieces) {
   return true;
 }
 
+Consumer::Consumer(Mapping mapping)
+    : mapping_(std::move(mapping)),
+      tail_(mapping_.counters().tail.load(std::memory_order_relaxed)) {}
+
 Result<std::uint64_t> Consumer::head() const {
   const std::uint64_t head = mapping_.counters().head.load(std::memory_order_acquire);
-  if (head - tail() > kDataBytes || head % 8 != 0) {
+  if (head - tail_ > kDataBytes || head % 8 != 0 || tail_ % 8 != 0) {
     return fail(ErrorCode::kMalformed, "a recording ring's position cannot be");
   }
   return head;

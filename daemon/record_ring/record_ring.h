@@ -74,18 +74,20 @@ struct Frame {
 };
 
 /// Consumer is the recorder's end. It believes nothing that the memory says: the header is copied
-/// once, lengths are held against what is there.
+/// once, lengths are held against what is there, and its own place is read but once, where the
+/// recorder before it left it.
 class Consumer {
  public:
-  explicit Consumer(Mapping mapping) : mapping_(std::move(mapping)) {}
+  explicit Consumer(Mapping mapping);
 
   /// head: kMalformed where the worker wrote a position that cannot be.
   Result<std::uint64_t> head() const;
-  std::uint64_t tail() const { return mapping_.counters().tail.load(std::memory_order_relaxed); }
+  std::uint64_t tail() const { return tail_; }
   /// frame gives the frame at `position`, which is before `head`. kMalformed: it is none.
   Result<Frame> frame(std::uint64_t position, std::uint64_t head) const;
   /// pass gives everything before `position` back to the worker.
   void pass(std::uint64_t position) {
+    tail_ = position;
     mapping_.counters().tail.store(position, std::memory_order_release);
   }
   std::uint64_t granted(std::uint32_t slot) const {
@@ -98,6 +100,7 @@ class Consumer {
 
  private:
   Mapping mapping_;
+  std::uint64_t tail_ = 0;
 };
 
 }  // namespace bastion::daemon::record

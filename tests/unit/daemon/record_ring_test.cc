@@ -97,6 +97,25 @@ TEST(RecordRing, BelievesNoPositionThatCannotBe) {
   }
 }
 
+TEST(RecordRing, ItsOwnPlaceIsNotTheWorkersToSay) {
+  // A worker that wrote it between two looks had the recorder walk round the ring for ever.
+  Pair pair;
+  ASSERT_TRUE(pair.put("one"));
+  for (const std::uint64_t tail : {std::uint64_t{8}, std::uint64_t{0} - (std::uint64_t{1} << 40)}) {
+    pair.raw.counters().tail = tail;
+    EXPECT_EQ(pair.consumer.tail(), 0u);
+    ASSERT_TRUE(pair.next());
+    EXPECT_EQ(as_text(pair.next()->payload), "one");
+  }
+  pair.consumer.pass(pair.next()->end);
+  EXPECT_EQ(pair.raw.counters().tail, *pair.consumer.head());
+  // A successor reads it, and holds it against the head as anything else.
+  for (const std::uint64_t tail : {std::uint64_t{4}, *pair.consumer.head() + 8}) {
+    pair.raw.counters().tail = tail;
+    EXPECT_FALSE(Consumer(*Mapping::map(pair.memory.get())).head()) << tail;
+  }
+}
+
 TEST(RecordRing, BelievesNoLengthThatIsNotThere) {
   struct Lie {
     std::uint32_t total_len;

@@ -232,7 +232,7 @@ int main(int argc, char** argv) {
                                bastion::ctl::print_explained);
   });
   bastion::ctl::add_audit_commands(app, options.socket, options.json, status);
-  bastion::ctl::add_recordings(app, options.json, status);
+  bastion::ctl::add_recordings(app, options.socket, options.json, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {

@@ -33,15 +33,17 @@ void add_id(CLI::App& command, RecordingsOptions& options) {
 
 }  // namespace
 
-void add_recordings(CLI::App& app, const bool& json, int& status) {
+void add_recordings(CLI::App& app, const std::string& socket, const bool& json, int& status) {
   // It lives as long as the callbacks, which the program runs once.
   static RecordingsOptions options;
   options.json = &json;
+  options.socket = &socket;
   CLI::App* all = app.add_subcommand("recordings", "What was recorded: list, show, play, prove");
   all->footer(
       "Examples: bastionctl recordings list --user alice --since 7d\n"
       "          bastionctl recordings play 7q2m\n"
-      "These read files; they need no daemon. What they print of a recording has its control\n"
+      "These read files; they need no daemon, but for hold and release. What they print of a "
+      "recording has its control\n"
       "characters shown, but for `play` without --safe on a terminal.");
   all->require_subcommand(1);
   all->fallthrough();
@@ -123,6 +125,18 @@ void add_recordings(CLI::App& app, const bool& json, int& status) {
   CLI::App* index = add("index", "Bring the index up to date", "index --rebuild", recordings_index);
   index->add_flag("--rebuild", options.rebuild, "Make it anew from the files");
   add_identity(*index, options);
+
+  const auto add_held = [&](const char* name, const char* what, const char* example,
+                            int (*run)(const RecordingsOptions&)) {
+    CLI::App* command = add(name, what, example, run);
+    command->add_option("id", options.id, "The session's id, or a unique beginning of it")
+        ->required();
+    command->add_option("--reason", options.reason, "Why, for whoever reads it later");
+  };
+  add_held("hold", "Keep one, whatever retention says", "hold 7q2m --reason \"incident 4711\"",
+           recordings_hold);
+  add_held("release", "Leave one that is held to retention again",
+           "release 7q2m --reason \"incident 4711 is closed\"", recordings_release);
 
   CLI::App* keygen = add("keygen", "Make an identity, for recordings encrypted to it",
                          "keygen security-team.identity", recordings_keygen);

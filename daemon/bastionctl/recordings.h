@@ -22,6 +22,7 @@ struct RecordingsOptions {
   std::string index;  // empty: ../index/recordings.sqlite beside dir
   std::vector<std::string> identity_files;
   const bool* json = nullptr;
+  const std::string* socket = nullptr;  // the daemon's, for hold and release
 
   std::string id;
   std::vector<std::string> ids;
@@ -47,11 +48,12 @@ struct RecordingsOptions {
   std::vector<std::string> key_files;
   std::string audit_log;  // empty: not compared with it
   bool rebuild = false;
+  std::string reason;  // of a hold
 };
 
 /// add_recordings gives the program its `recordings` commands. `status` gets the exit status: 0, 1
-/// (no), 2 (usage), 3 (the recordings cannot be read).
-void add_recordings(CLI::App& app, const bool& json, int& status);
+/// (no), 2 (usage), 3 (the recordings cannot be read, or the daemon not reached).
+void add_recordings(CLI::App& app, const std::string& socket, const bool& json, int& status);
 
 /// Recordings is where the commands read from. Errors are one line for the user.
 class Recordings {
@@ -107,5 +109,7 @@ int recordings_export(const RecordingsOptions& options);
 int recordings_verify(const RecordingsOptions& options);
 int recordings_index(const RecordingsOptions& options);
 int recordings_keygen(const RecordingsOptions& options);
+int recordings_hold(const RecordingsOptions& options);
+int recordings_release(const RecordingsOptions& options);
 
 }  // namespace bastion::ctl

@@ -18,7 +18,7 @@ std::int64_t seconds(const index::Row& row) {
   return static_cast<std::int64_t>((row.end_us - std::min(row.start_us, row.end_us)) / 1'000'000);
 }
 
-Json json_of(const index::Found& found) {
+Json json_of(const index::Found& found, bool held) {
   const index::Row& row = found.row;
   Json json = {{"session", row.session},     {"day", row.day},
                {"user", row.user},           {"login", row.login},
@@ -26,7 +26,7 @@ Json json_of(const index::Found& found) {
                {"from", row.from},           {"start_us", row.start_us},
                {"end_us", row.end_us},       {"state", row.state},
                {"encrypted", row.encrypted}, {"what", row.what},
-               {"bytes", row.size}};
+               {"bytes", row.size},          {"held", held}};
   if (!found.snippet.empty()) {
     json["found"] = found.snippet;
   }
@@ -94,7 +94,7 @@ int recordings_list(const RecordingsOptions& options) {
   if (*options.json) {
     Json list = Json::array();
     for (const index::Found& each : *found) {
-      list.push_back(json_of(each));
+      list.push_back(json_of(each, recordings->files().held(each.row.day, each.row.session)));
     }
     std::puts(list.dump(2, ' ', true, Json::error_handler_t::replace).c_str());
     return 0;
@@ -118,7 +118,7 @@ int recordings_list(const RecordingsOptions& options) {
                seconds(row) < 1 ? "<1s" : human_seconds(seconds(row)),
                by_text ? one_line(each.snippet)
                        : (row.encrypted && row.what.empty() ? "(encrypted)" : row.what),
-               row.state});
+               row.state + (recordings->files().held(row.day, row.session) ? ", held" : "")});
   }
   std::fputs(table.text(terminal_width(), colour()).c_str(), stdout);
   if (found->size() == filter.limit) {

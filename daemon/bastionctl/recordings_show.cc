@@ -122,6 +122,31 @@ std::string happened_line(const Json& about) {
   return out;
 }
 
+/// Held is what a hold's file says of it; one that somebody made by hand says nothing.
+struct Held {
+  std::string by, reason;
+  std::uint64_t time_us = 0;
+
+  explicit Held(const std::string& text) {
+    const Json json = Json::parse(text, nullptr, false);
+    const auto member = [&](const char* name) {
+      return json.is_object() && json.contains(name) ? json[name] : Json();
+    };
+    const Json by_json = member("by");
+    const Json reason_json = member("reason");
+    const Json time_json = member("time_us");
+    by = by_json.is_string() ? by_json.get<std::string>() : "";
+    reason = reason_json.is_string() ? reason_json.get<std::string>() : "";
+    time_us = time_json.is_number_unsigned() ? time_json.get<std::uint64_t>() : 0;
+  }
+  std::string text() const {
+    std::string out = "held";
+    out += time_us == 0 ? "" : " since " + when(time_us);
+    out += by.empty() ? "" : " by " + escaped(by, 64);
+    return out + (reason.empty() ? "" : ": " + escaped(reason, 1000));
+  }
+};
+
 struct Seen {
   recording::Metadata metadata;
   std::map<std::uint32_t, Channel> channels;
@@ -130,6 +155,7 @@ struct Seen {
   std::optional<recording::End> end;
   std::uint64_t last_us = 0;
   bool is_signed = false;
+  std::optional<Held> held;
 
   void take(const recording::Entry& entry);
 };
@@ -151,6 +177,11 @@ Json json_of(const Seen& seen, const Recordings::Outcome& outcome) {
   Json json = Json::parse(recording::to_json(seen.metadata), nullptr, false);
   json["state"] = seen.end ? recording::end_state_name(seen.end->state) : "open";
   json["signed"] = seen.is_signed;
+  json["held"] = seen.held.has_value();
+  if (seen.held) {
+    json["hold"] = {
+        {"by", seen.held->by}, {"reason", seen.held->reason}, {"time_us", seen.held->time_us}};
+  }
   if (seen.end) {
     json["end"] = Json::parse(recording::to_json(*seen.end), nullptr, false);
   }
@@ -207,6 +238,7 @@ void print(const Seen& seen) {
                       (seen.end->reason.empty() ? "" : ": " + escaped(seen.end->reason)) +
                       (seen.is_signed ? ", signed" : ", not signed"));
   }
+  line("kept", seen.held ? seen.held->text() : "");
   line("input", m.records_input ? "recorded" : "not recorded");
   for (const recording::SealedKey& key : m.keys) {
     line("readable by", escaped(key.recipient));
@@ -252,6 +284,9 @@ int recordings_show(const RecordingsOptions& options) {
     return complain(file.error(), 1);
   }
   Seen seen;
+  if (const auto hold = recordings->files().hold(*file)) {
+    seen.held.emplace(*hold);
+  }
   const auto outcome = recordings->read(*file, [&](const recording::RecordingReader::Item& item) {
     if (const auto* metadata = std::get_if<recording::Metadata>(&item)) {
       seen.metadata = *metadata;

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".rec";
 constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr std::size_t kHoldBytesMax = 16 * 1024;
 
 bool is_day(std::string_view name) {
   return name.size() == 10 &&
@@ -110,6 +111,23 @@ std::vector<File> Files::with_prefix(const std::string& prefix) const {
     }
   }
   return found;
+}
+
+bool Files::held(const std::string& day, const std::string& session) const {
+  return faccessat(fd_.get(), (day + "/" + session + ".hold").c_str(), F_OK, AT_SYMLINK_NOFOLLOW) ==
+         0;
+}
+
+std::optional<std::string> Files::hold(const File& file) const {
+  if (!held(file.day, file.session)) {
+    return std::nullopt;
+  }
+  const daemon::UniqueFd fd =
+      open_to_read(fd_.get(), file.day + "/" + file.session + ".hold", O_NONBLOCK);
+  std::string text(kHoldBytesMax, '\0');
+  const ssize_t n = fd ? ::read(fd.get(), text.data(), text.size()) : 0;
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  return text;
 }
 
 std::expected<void, std::string> Files::read(const File& file,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,11 @@ class Files {
   std::vector<File> in_day(const std::string& day) const;
   /// with_prefix gives all recordings whose session begins so.
   std::vector<File> with_prefix(const std::string& prefix) const;
+
+  /// hold is what stands in the file beside a recording that keeps it from being removed (JSON
+  /// where bastionctl had it made, else as a rule nothing); nullopt: it is not held.
+  std::optional<std::string> hold(const File& file) const;
+  bool held(const std::string& day, const std::string& session) const;
 
   /// read gives the file's bytes piece by piece until `take` returns false or they end.
   std::expected<void, std::string> read(const File& file,

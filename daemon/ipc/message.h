@@ -100,6 +100,7 @@ enum class Type : std::uint8_t {
   kResync = 102,
   kHeadSigned = 103,
   kAuditEvent = 104,
+  kHoldRecording = 105,
   // recorder → warden
   kRecordingOpened = 110,
   kRecordingFailed = 111,
@@ -107,6 +108,7 @@ enum class Type : std::uint8_t {
   kSignHead = 113,
   kRecorderState = 114,
   kAuditState = 115,
+  kRecordingHeld = 116,
 };
 
 /// Header goes before every message. `request` is chosen by the asking side and comes back in the

@@ -222,6 +222,37 @@ struct HeadSigned {
     f(signature);
   }
 };
+/// HoldRecording: an administrator wants a recording kept whatever retention says, or lets it go
+/// again. Twice: kFind says which one is meant and whether that can be; when the act is on record,
+/// the same without kFind does it, where it is done already too. Answer, after it is done:
+/// RecordingHeld.
+enum class HoldStep : std::uint8_t { kFind, kDo };
+constexpr HoldStep last_of(HoldStep) { return HoldStep::kDo; }
+struct HoldRecording {
+  static constexpr Type kType = Type::kHoldRecording;
+  HoldStep step{};
+  bool hold = false;  // else release
+  std::string id;     // kFind: the beginning of a session's id; kDo: all of it
+  std::string by, reason;
+  std::uint64_t time_us = 0;
+  void fields(auto& f) {
+    f(step);
+    f(hold);
+    f(id);
+    f(by);
+    f(reason);
+    f(time_us);
+  }
+};
+struct RecordingHeld {
+  static constexpr Type kType = Type::kRecordingHeld;
+  std::string session;  // its whole id; empty: none was found
+  std::string why;      // it cannot be: one line; empty: it can, or it is done
+  void fields(auto& f) {
+    f(session);
+    f(why);
+  }
+};
 /// RecorderState: at the start, when it changes, and now and then for `bastionctl status`.
 struct RecorderState {
   static constexpr Type kType = Type::kRecorderState;

@@ -200,6 +200,9 @@ void Recorder::loop() {
       recordings_->settle(now);
       tell_state(now);
       remove_expired();
+      for (const Store::Held& held : store_->take_held()) {
+        tell_warden(held.answer, held.request);
+      }
       for (const Store::Note& note : store_->take_notes()) {
         context_.log.info(note.text, {{"about", note.about}});
       }
@@ -325,6 +328,13 @@ bool Recorder::on_warden_message(ipc::Received& received) {
       }
       if (message && recordings_ != nullptr) {
         recordings_->signed_head(received.header.request, *message);
+      }
+      return message.has_value();
+    }
+    case ipc::Type::kHoldRecording: {
+      auto message = ipc::decode<ipc::HoldRecording>(received.body);
+      if (message && store_ != nullptr) {
+        store_->ask_hold(received.header.request, std::move(*message));
       }
       return message.has_value();
     }

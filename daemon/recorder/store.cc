@@ -32,11 +32,6 @@ constexpr auto kTidyEvery = std::chrono::seconds(30);
 /// What a probe asks the disk for: as much as a new recording does.
 constexpr off_t kProbeBytes = 256 * 1024;
 
-bool is_day(std::string_view text) {
-  return text.size() == kDayLen && text[4] == '-' && text[7] == '-' &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || c == '-'; });
-}
-
 using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
 
 struct statx state_of(int folder, const std::string& name) {
@@ -46,6 +41,11 @@ struct statx state_of(int folder, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_day(std::string_view text) {
+  return text.size() == kDayLen && text[4] == '-' && text[7] == '-' &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || c == '-'; });
+}
 
 std::string recording_name(std::string_view day, std::string_view session) {
   std::string name(day);
@@ -247,6 +247,7 @@ void Store::tidy_loop() {
       tidy();
       due = std::chrono::steady_clock::now() + kTidyEvery;
     }
+    answer_holds();
     remove_approved();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "daemon/ipc/recorder_messages.h"
 #include "daemon/unique_fd.h"
 
 namespace bastion::daemon::recorder {
@@ -20,8 +21,8 @@ struct Disk {
   std::uint64_t free_bytes = 0;  // for us, without what is kept for root
 };
 
-/// OpenMark names a recording that is not sealed: a file of this name is in "open/" meanwhile, so
-/// that after the machine died nobody has to read all files to find those.
+/// OpenMark names a recording. While it is not sealed a file of this name is in "open/", so that
+/// after the machine died nobody has to read all files to find those.
 struct OpenMark {
   std::string day;
   std::string session;
@@ -80,6 +81,14 @@ class Store {
   std::vector<Expired> take_expired();
   /// remove_expired has the thread remove it, unless it is held by then.
   void remove_expired(Expired expired);
+  /// ask_hold has the tidying thread, which removes, find, hold or release a recording; take_held
+  /// gives what came of it, with the request's number.
+  struct Held {
+    std::uint32_t request = 0;
+    ipc::RecordingHeld answer;
+  };
+  void ask_hold(std::uint32_t request, ipc::HoldRecording what);
+  std::vector<Held> take_held();
   /// bytes of all recordings, as the last look at them found.
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
@@ -92,6 +101,10 @@ class Store {
   void tidy();
   void remove_approved();
   bool may_go(const Expired& expired) const;
+  void answer_holds();
+  ipc::RecordingHeld answer_hold(const ipc::HoldRecording& what);
+  std::vector<OpenMark> with_prefix(const std::string& prefix);
+  Status make_hold(const OpenMark& recording, const ipc::HoldRecording& what) const;
 
   UniqueFd folder_;
   UniqueFd lock_;
@@ -101,6 +114,9 @@ class Store {
   std::vector<Expired> expired_;   // nobody has taken them yet
   std::vector<Expired> approved_;  // to be removed
   std::set<std::string> awaited_;  // names of those that were given out
+  std::mutex holds_mutex_;
+  std::vector<std::pair<std::uint32_t, ipc::HoldRecording>> holds_asked_;
+  std::vector<Held> held_;
   std::atomic<bool> written_ = false;
   std::atomic<bool> ending_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
@@ -113,6 +129,8 @@ class Store {
 /// recording_name is a recording's name below its folder: "2026-11-25/ID.rec".
 std::string recording_name(std::string_view day, std::string_view session);
 
+/// is_day: "2026-11-25", as far as that can be seen by its shape.
+bool is_day(std::string_view text);
 /// day_of is the UTC day of a time: "2026-11-25".
 std::string day_of(std::uint64_t time_us);
 /// disk_error puts an errno into words for users: "no space left on the disk".

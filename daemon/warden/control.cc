@@ -98,7 +98,8 @@ std::string explained(const config::Policy& policy, const Json& json) {
 
 }  // namespace
 
-std::string Warden::control(const ipc::ControlRequest& request) {
+std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
+                                           std::uint32_t number) {
   const Json json = Json::parse(request.json, nullptr, false);
   if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
     return failure("a request is a JSON object with a \"command\"");
@@ -172,6 +173,11 @@ std::string Warden::control(const ipc::ControlRequest& request) {
     }
     return active_ == nullptr ? failure("no policy is loaded yet")
                               : explained(active_->policy(), json);
+  }
+
+  if (command == "hold" || command == "release") {
+    return hold_recording(request, command == "hold", text_at(json, "id"), text_at(json, "reason"),
+                          number);
   }
 
   if (command == "end") {

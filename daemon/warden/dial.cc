@@ -275,11 +275,15 @@ MonoTime Warden::next_deadline() const {
   if (shutting_down_ && !audit_is_done()) {
     earliest = std::min(earliest, after(shut_down_at_, AuditTrail::kSilenceNs));
   }
+  for (const auto& [number, hold] : holds_) {
+    earliest = hold.answered ? earliest : std::min(earliest, hold.due);
+  }
   return std::min(earliest, dial_timers_.next_deadline());
 }
 
 void Warden::on_time() {
   watch_audit();
+  answer_late_holds();
   const MonoTime now = io_.now();
   while (const auto expired = dial_timers_.pop_expired(now)) {
     const DialIndex index = expired->index;

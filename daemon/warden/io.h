@@ -32,6 +32,8 @@ class WardenIo {
   virtual void cancel_connect(ConnectToken token) = 0;
   /// end_peer ends a process that broke the rules of permits.h.
   virtual void end_peer(PeerId peer, std::string_view why) = 0;
+  /// answer_control answers a request of bastionctl's that Warden::control could not at once.
+  virtual void answer_control(std::uint32_t request, std::string json) = 0;
   /// run_slow: as SlowPool::submit.
   [[nodiscard]] virtual bool run_slow(PeerId owner, SlowPool::Job job, SlowPool::Done done) = 0;
   /// descriptors_max: how many this process may have open.

@@ -58,6 +58,7 @@ inline constexpr Permit kPermits[] = {
     {ipc::Type::kRecordingSealed, ipc::Role::kRecorder, false, SessionState::kFree, 0},
     {ipc::Type::kSignHead, ipc::Role::kRecorder, false, SessionState::kFree, 0},
     {ipc::Type::kRecorderState, ipc::Role::kRecorder, false, SessionState::kFree, 0},
+    {ipc::Type::kRecordingHeld, ipc::Role::kRecorder, false, SessionState::kFree, 0},
     {ipc::Type::kConfiguration, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kAddPeer, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kPeerGone, ipc::Role::kSupervisor, false, SessionState::kFree, 0},

@@ -83,6 +83,9 @@ void Warden::brief_recorder() {
     send(kRecorder, 0, closing.message);
   }
   send(kRecorder, 0, ipc::Resync{});
+  for (const auto& [number, hold] : holds_) {
+    send_hold(number);
+  }
 }
 
 void Warden::on_recording_opened(const ipc::RecordingOpened& message) {

@@ -246,6 +246,9 @@ void Warden::dispatch(const Caller& caller, Session* session, ByteView body, Uni
     case Type::kSignHead:
       return handle<ipc::SignHead>(caller, body,
                                    [&](const ipc::SignHead& m) { on_sign_head(caller, m); });
+    case Type::kRecordingHeld:
+      return handle<ipc::RecordingHeld>(
+          caller, body, [&](const ipc::RecordingHeld& m) { on_recording_held(caller, m); });
     case Type::kRecorderState:
       return handle<ipc::RecorderState>(
           caller, body, [&](ipc::RecorderState m) { on_recorder_state(std::move(m)); });

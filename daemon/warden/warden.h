@@ -58,8 +58,9 @@ class Warden {
   void on_time();
   MonoTime next_deadline() const;
 
-  /// control answers a request of bastionctl's (JSON, one object) with one JSON object.
-  std::string control(const ipc::ControlRequest& request);
+  /// control answers a request of bastionctl's (JSON, one object) with one JSON object; nullopt:
+  /// WardenIo::answer_control will, by the request's number.
+  std::optional<std::string> control(const ipc::ControlRequest& request, std::uint32_t number);
 
   /// shut_down ends every session with `text`; drained() becomes true when all are gone.
   void shut_down(std::uint32_t limit_ms, const std::string& text);
@@ -89,6 +90,17 @@ class Warden {
     bool told = false;         // recording.open
     std::uint64_t blocks = 0;  // as its head was signed
     std::string head{};
+  };
+  /// Hold is what an administrator asked of a recording, by the number of his request.
+  struct Hold {
+    static constexpr std::size_t kMax = 64;  // under way at once
+    static constexpr std::size_t kReasonBytesMax = 1000;
+    static constexpr std::int64_t kAnswerNs = 10 * kNsPerSecond;
+    ipc::HoldRecording message;
+    std::string subject;  // the id as it was given
+    MonoTime due;         // the administrator is not kept longer
+    bool answered = false;
+    bool waits = false;  // for the act to be on record
   };
   /// Budget is how many walks through all targets, for hints or a listing, a user may still cause:
   /// with thousands of targets each takes milliseconds, and there is one warden for everybody.
@@ -182,6 +194,16 @@ class Warden {
   void on_sign_head(const Caller& caller, const ipc::SignHead& message);
   void on_recorder_state(ipc::RecorderState message);
 
+  // hold.cc: recordings that are to be kept.
+  std::optional<std::string> hold_recording(const ipc::ControlRequest& request, bool hold,
+                                            const std::string& id, const std::string& reason,
+                                            std::uint32_t number);
+  void on_recording_held(const Caller& caller, const ipc::RecordingHeld& message);
+  void audit_hold(const Hold& hold, std::string_view outcome, std::string_view reason);
+  void finish_hold(std::uint32_t number, std::string answer);
+  void send_hold(std::uint32_t number);
+  void answer_late_holds();
+
   // audit.cc: what goes on record.
   audit::Event event_of(audit::Name name, const Session& session) const;
   void audit_login(const Session& session, const ipc::KeyVerify& message,
@@ -229,6 +251,7 @@ class Warden {
   std::vector<std::pair<Caller, ipc::SignHead>> heads_waiting_;  // for the first configuration
   std::vector<ipc::RecordingSealed> sealed_waiting_;             // likewise
   std::optional<ipc::RecorderState> recorder_state_;             // as it last said
+  std::map<std::uint32_t, Hold> holds_;
   AuditTrail audit_{io_};
   std::string audit_trouble_;
   MonoTime shut_down_at_;

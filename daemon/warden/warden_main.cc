@@ -71,6 +71,7 @@ class WardenProcess final : public WardenIo {
 
   void send(PeerId to, SecretBytes packet, UniqueFd fd) override;
   void connect(ConnectToken token, const IpAddress& address, std::uint16_t port) override;
+  void answer_control(std::uint32_t request, std::string whole) override;
   void cancel_connect(ConnectToken token) override;
   void end_peer(PeerId peer, std::string_view why) override;
   bool run_slow(PeerId owner, SlowPool::Job job, SlowPool::Done done) override {
@@ -114,7 +115,6 @@ class WardenProcess final : public WardenIo {
   void arm_write(std::uint32_t slot);
   std::optional<std::uint32_t> slot_of(PeerId peer) const;
   void tell_supervisor(auto message, std::uint32_t request = 0);
-  void answer_control(std::string_view json, std::uint32_t request);
   void lose_supervisor() { running_ = false; }
 
   ProcessContext& context_;
@@ -261,7 +261,13 @@ void WardenProcess::on_supervisor_message(ipc::Received& received) {
     }
     case ipc::Type::kControlRequest: {
       const auto message = ipc::decode<ipc::ControlRequest>(received.body);
-      return message ? answer_control(warden_.control(*message), request) : lose_supervisor();
+      if (!message) {
+        return lose_supervisor();
+      }
+      if (auto answer = warden_.control(*message, request)) {
+        answer_control(request, std::move(*answer));
+      }
+      return;
     }
     case ipc::Type::kReloadRefused: {
       const auto message = ipc::decode<ipc::ReloadRefused>(received.body);
@@ -383,7 +389,8 @@ void WardenProcess::tell_supervisor(auto message, std::uint32_t request) {
   }
 }
 
-void WardenProcess::answer_control(std::string_view json, std::uint32_t request) {
+void WardenProcess::answer_control(std::uint32_t request, std::string whole) {
+  std::string_view json = whole;
   bool more = true;
   while (more) {
     const std::string_view piece = json.substr(0, ipc::ControlReply::kPieceBytesMax);

@@ -39,7 +39,8 @@ inline constexpr std::array kTypes = {
     daemon::ipc::Type::kHeadSigned,       daemon::ipc::Type::kAuditEvent,
     daemon::ipc::Type::kRecordingOpened,  daemon::ipc::Type::kRecordingFailed,
     daemon::ipc::Type::kRecordingSealed,  daemon::ipc::Type::kSignHead,
-    daemon::ipc::Type::kRecorderState,    daemon::ipc::Type::kWorkerStats};
+    daemon::ipc::Type::kRecorderState,    daemon::ipc::Type::kWorkerStats,
+    daemon::ipc::Type::kHoldRecording,    daemon::ipc::Type::kRecordingHeld};
 
 /// Gains counts what an attacker is after.
 struct Gains {

@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           SessionEnded, Resolve, Resolved, RecordingReady, RecorderSettings, RecorderTable, AddRing,
           RetireRing, RingsComplete, RingDone, RingBroken, OpenRecording, CloseRecording, Resync,
           HeadSigned, AuditEvent, RecordingOpened, RecordingFailed, RecordingSealed, SignHead,
-          RecorderState, ReloadRefused, WorkerStats, AuditNote, AuditState, AuditAccepted>(
-      *header, body, packet);
+          RecorderState, ReloadRefused, WorkerStats, AuditNote, AuditState, AuditAccepted,
+          HoldRecording, RecordingHeld>(*header, body, packet);
   return 0;
 }

@@ -91,7 +91,7 @@ def test_exit_statuses(bastion, tmp_path):
 
 
 def test_every_command_has_help_with_an_example(bastion):
-    for command in ("status", "sessions", "end", "reload", "policy explain"):
+    for command in ("status", "sessions", "end", "reload", "policy explain", "recordings hold", "recordings release"):
         assert f"Example: bastionctl {command}" in bastion.control(*command.split(), "--help").ok().text
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -495,3 +496,80 @@ def test_the_oldest_go_first_but_those_that_are_held(lab, make_bastion, tmp_path
     assert made[0] in kept, "it is held"
     assert made[-1] in kept, "it is the newest"
     assert made[1] not in kept
+
+
+def hold_file(path: pathlib.Path) -> pathlib.Path:
+    return path.with_suffix(".hold")
+
+
+def test_an_administrator_holds_a_recording_and_releases_it(lab, make_bastion, tmp_path):
+    audit_file = tmp_path / "audit" / "audit.jsonl"
+    audit_file.parent.mkdir()
+    service = service_of(lab, tmp_path / "state", audit={"file": str(audit_file)})
+    bastion = make_bastion(service=service)
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    made = []
+    for _ in range(2):
+        assert alice.ssh(DESTINATION, "head -c 1200000 /dev/urandom").code == 0
+        made += [path for path in recordings.wait_sealed(bastion, len(made) + 1) if path not in made]
+    first, second = made
+
+    def ctl(*words):
+        return bastion.control("recordings", "--dir", recordings.folder_of(bastion), *words)
+
+    def acts() -> list[dict]:
+        events = [json.loads(line) for line in audit_file.read_text().splitlines()]
+        return [event for event in events if event["event"] == "admin"]
+
+    held = ctl("hold", first.stem[:12], "--reason", "incident 4711")
+    assert held.ok().text == f"{first.stem} is held: it stays until it is released\n"
+    assert json.loads(hold_file(first).read_text())["reason"] == "incident 4711"
+    assert not hold_file(second).exists()
+    assert {"command", "by", "outcome", "subject", "session", "reason"} <= set(acts()[0])
+    assert (acts()[0]["command"], acts()[0]["outcome"], acts()[0]["session"]) == ("hold", "done", first.stem)
+    assert acts()[0]["by"] == f"uid {os.getuid()}"
+
+    again = ctl("hold", first.stem)
+    assert again.code == 1 and "it is held already" in again.error, again
+    wrong = ctl("hold", "000000")
+    assert wrong.code == 1 and "no recording begins with 000000" in wrong.error, wrong
+    assert ctl("hold", "../" + first.stem).code == 1 and ctl("hold").code == 2
+    unheld = ctl("release", second.stem)
+    assert unheld.code == 1 and "it is not held" in unheld.error, unheld
+    assert [act["outcome"] for act in acts()][1:] == ["refused"] * (len(acts()) - 1) and len(acts()) >= 4
+
+    listed = {each["session"]: each["held"] for each in json.loads(ctl("list", "--json").ok().text)}
+    assert listed == {first.stem: True, second.stem: False}
+    assert "complete, held" in ctl("list").ok().text
+    assert re.search(r"^kept +held since .* by uid \d+: incident 4711$", ctl("show", first.stem).ok().text, re.M)
+    shown = json.loads(ctl("show", "--json", first.stem).ok().text)
+    assert shown["held"] is True and shown["hold"]["reason"] == "incident 4711"
+    assert json.loads(ctl("show", "--json", second.stem).ok().text)["held"] is False
+
+    bastion.service["recording"]["retention"] = {"size": "1MiB"}
+    bastion.write()
+    bastion.reload()
+    process.wait_until(lambda: not second.exists(), timeout=60, what="a removal")
+    assert first.exists(), "it is held"
+    assert ctl("release", first.stem, "--reason", "closed").code == 0
+    assert not hold_file(first).exists()
+    bastion.service["recording"]["retention"] = {"size": "1050KiB"}
+    bastion.write()
+    bastion.reload()
+    process.wait_until(lambda: not first.exists(), timeout=60, what="a removal")
+
+
+def test_a_hold_waits_for_a_recorder_that_stands_still(lab, make_bastion, tmp_path):
+    bastion = make_bastion(service=service_of(lab, tmp_path / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    assert alice.ssh(DESTINATION, "echo passed").code == 0
+    (made,) = recordings.wait_sealed(bastion, 1)
+    (recorder,) = bastion.pids("recorder")
+    os.kill(recorder, signal.SIGSTOP)
+    try:
+        done = bastion.control("recordings", "hold", made.stem, timeout=30)
+        assert done.code == 1 and "not done yet: the recorder does not answer" in done.error, done
+        assert not hold_file(made).exists()
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    process.wait_until(lambda: hold_file(made).exists(), timeout=20, what="the hold that was asked for")

@@ -373,8 +373,8 @@ void World::pass_time(std::int64_t ms) {
   warden.on_time();
 }
 
-std::string World::control(std::string json, bool admin) {
-  return warden.control({admin, "uid 1000", std::move(json)});
+std::string World::control(std::string json, bool admin, std::uint32_t number) {
+  return warden.control({admin, "uid 1000", std::move(json)}, number).value_or("");
 }
 
 crypto::Digest hash_of(const ipc::Exchange& exchange) {

@@ -51,6 +51,9 @@ class RememberingIo final : public daemon::WardenIo {
     connects.push_back({token, address, port});
   }
   void cancel_connect(daemon::ConnectToken token) override { cancelled.push_back(token); }
+  void answer_control(std::uint32_t request, std::string json) override {
+    controls[request] = std::move(json);
+  }
   void end_peer(daemon::PeerId peer, std::string_view why) override {
     ended.emplace_back(peer, why);
   }
@@ -72,7 +75,8 @@ class RememberingIo final : public daemon::WardenIo {
   std::vector<Connect> connects;
   std::vector<daemon::ConnectToken> cancelled;
   std::vector<std::pair<daemon::PeerId, std::string>> ended;
-  std::vector<std::string> lines;  // of the log
+  std::map<std::uint32_t, std::string> controls;  // answered later
+  std::vector<std::string> lines;                 // of the log
   std::deque<std::pair<daemon::SlowPool::Job, daemon::SlowPool::Done>> slow;
   std::vector<daemon::PeerId> slow_owners;  // of every job, in the order that they were given
   bool slow_is_full = false;
@@ -193,7 +197,8 @@ class World {
   Connection verified(std::string user_name, daemon::ipc::TargetVerified* out = nullptr,
                       TargetExchange* out_target = nullptr);
   void pass_time(std::int64_t ms);
-  std::string control(std::string json, bool admin = true);
+  /// control gives the answer, "" where there is none yet (io.controls[number] will have it).
+  std::string control(std::string json, bool admin = true, std::uint32_t number = 1);
 
   TestRandom random;
   RememberingIo io;

@@ -25,6 +25,7 @@ class Io final : public WardenIo {
   }
   void connect(ConnectToken, const IpAddress&, std::uint16_t) override {}
   void cancel_connect(ConnectToken) override {}
+  void answer_control(std::uint32_t, std::string) override {}
   void end_peer(PeerId, std::string_view) override {}
   bool run_slow(PeerId, SlowPool::Job, SlowPool::Done) override { return false; }
   std::size_t descriptors_max() override { return 0; }

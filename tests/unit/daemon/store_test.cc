@@ -94,6 +94,71 @@ TEST_F(StoreTest, WhatCannotBeToldToBeClosedStays) {
   EXPECT_TRUE(has(unclear));
 }
 
+/// held has the store's thread hold or release, and gives its answer.
+ipc::RecordingHeld held(Store& store, ipc::HoldStep step, bool hold, const std::string& id) {
+  store.ask_hold(7, {step, hold, id, "uid 0", "incident \"4711\"", 1'764'000'000'000'000});
+  for (int i = 0; i < 1000; ++i) {
+    for (const Store::Held& done : store.take_held()) {
+      EXPECT_EQ(done.request, 7U);
+      return done.answer;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ADD_FAILURE() << "no answer";
+  return {};
+}
+
+TEST_F(StoreTest, WhatIsHeldByRequestStaysUntilItIsReleased) {
+  using enum ipc::HoldStep;
+  const std::string kept = add('a');
+  const std::string old = add('z');
+  const fs::path file = folder / kDay / (kept + ".hold");
+  {
+    Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    store.start_threads();
+    EXPECT_EQ(held(store, kFind, false, "aa").why, "it is not held");
+    const auto found = held(store, kFind, true, "aa");
+    EXPECT_EQ(found.why, "");
+    EXPECT_EQ(found.session, kept);
+    EXPECT_FALSE(fs::exists(file)) << "nothing is done before it is on record";
+    EXPECT_EQ(held(store, kDo, true, kept).why, "");
+    std::ifstream in(file);
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}),
+              R"({"by":"uid 0","reason":"incident \"4711\"","time_us":1764000000000000})"
+              "\n");
+    EXPECT_EQ(held(store, kFind, true, kept).why, "it is held already");
+    EXPECT_EQ(held(store, kDo, true, kept).why, "") << "asked again by a warden";
+  }
+  tidy_until_gone(old);
+  EXPECT_TRUE(has(kept));
+  Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+  store.start_threads();
+  EXPECT_EQ(held(store, kFind, false, kept).why, "");
+  EXPECT_TRUE(fs::exists(file));
+  EXPECT_EQ(held(store, kDo, false, kept).why, "");
+  EXPECT_FALSE(fs::exists(file));
+  EXPECT_EQ(held(store, kDo, false, kept).why, "") << "likewise";
+}
+
+TEST_F(StoreTest, OneRecordingIsHeldAndNothingElse) {
+  using enum ipc::HoldStep;
+  add('a');
+  const fs::path second = folder / kDay / ("ab" + std::string(24, 'c') + ".rec");
+  std::ofstream(second) << "recorded";
+  Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+  store.start_threads();
+  for (const ipc::HoldStep step : {kFind, kDo}) {
+    EXPECT_EQ(held(store, step, true, "a").why, "several recordings begin with a");
+    EXPECT_EQ(held(store, step, true, "b").why, "no recording begins with b");
+    for (const char* name : {"", "../x", "/", "A", "a*", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
+      EXPECT_EQ(held(store, step, true, name).why, "an id has small letters and digits only");
+    }
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / kDay), fs::directory_iterator()), 2);
+  EXPECT_EQ(held(store, kDo, true, "ab").why, "");
+  EXPECT_TRUE(fs::exists(second.parent_path() / (second.stem().string() + ".hold")));
+}
+
 TEST_F(StoreTest, NothingGoesThatIsNotPutOnRecordFirst) {
   const std::string old = add('a');
   const std::string held_meanwhile = add('b');

@@ -29,8 +29,6 @@ bool stands_for(std::string_view asked, std::string_view named) {
          asked == "localhost";
 }
 
-constexpr std::string_view kLineFull = "too many channels on this connection";
-
 }  // namespace
 
 void Bridge::State::refuse_open(Leg from, const ChannelOpen& open, OpenFailure reason,
@@ -41,10 +39,10 @@ void Bridge::State::refuse_open(Leg from, const ChannelOpen& open, OpenFailure r
 
 std::optional<std::string> Bridge::State::open_limit(Leg from, const ChannelOpen& open) const {
   if (channels.size() >= limits::kChannelsMax || channels.size() >= permissions.channels_max) {
-    return std::string(kLineFull) + ": " + std::to_string(channels.size());
+    return std::string(kTooManyChannels) + ": " + std::to_string(channels.size());
   }
   if (open.type == ChannelType::kSession && num_sessions >= permissions.session_channels_max) {
-    return "too many sessions on this connection: " + std::to_string(num_sessions);
+    return std::string(kTooManySessions) + ": " + std::to_string(num_sessions);
   }
   if (num_opening[index(from)] >= kOpensInFlightMax) {
     return "too many channels are opening at once: " + std::to_string(num_opening[index(from)]);
@@ -109,7 +107,7 @@ Status Bridge::State::on_open(Leg from, Payload payload) {
 
   const auto number = channels.insert();
   if (!number) {
-    refuse_open(from, open, kResourceShortage, Why::kLimit, kLineFull);
+    refuse_open(from, open, kResourceShortage, Why::kLimit, kTooManyChannels);
     return {};
   }
   ++num_opening[index(from)];

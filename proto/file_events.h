@@ -62,6 +62,9 @@ enum FileOpenFlag : std::uint32_t {
   kFileExclusive = 0x20,
 };
 
+/// kFileTooLarge is the reason where a rule's `size` refuses.
+inline constexpr std::string_view kFileTooLarge = "bastion: larger than files may be here";
+
 /// FileEvent is one operation that is over. The views live for the call. `path`, `other_path` and
 /// `name` are the peer's own bytes, not normalised and not escaped.
 struct FileEvent {

@@ -127,11 +127,11 @@ auto LocalConnection::State::why_not(const ChannelOpen& open) const -> std::opti
   }
   if (channels.size() >= limits::kChannelsMax || channels.size() >= options.channels_max) {
     return OpenRefusal{kResourceShortage,
-                       "too many channels on this connection: " + std::to_string(channels.size())};
+                       std::string(kTooManyChannels) + ": " + std::to_string(channels.size())};
   }
   if (session && num_sessions >= options.session_channels_max) {
     return OpenRefusal{kResourceShortage,
-                       "too many sessions on this connection: " + std::to_string(num_sessions)};
+                       std::string(kTooManySessions) + ": " + std::to_string(num_sessions)};
   }
   if (tcp && num_awaited >= kOpensInFlightMax) {
     return OpenRefusal{kResourceShortage,

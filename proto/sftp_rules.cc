@@ -12,7 +12,6 @@ constexpr std::string_view kNoUpload = "bastion: nothing may be changed here";
 constexpr std::string_view kNoPath = "bastion: this path is not allowed";
 constexpr std::string_view kNoSymlink =
     "bastion: links cannot be made where only some paths are allowed";
-constexpr std::string_view kTooLarge = "bastion: larger than files may be here";
 constexpr std::string_view kNoHandle = "bastion: no such handle";
 constexpr std::string_view kNotOpened = "bastion: the file was not opened for that";
 constexpr std::string_view kUnknownRequest = "bastion: unknown request";
@@ -108,12 +107,12 @@ SftpStream::Refusal SftpStream::check_open(const SftpRequest& request) const {
   }
   // With append the server ignores the offsets by which we count.
   if ((flags & kFileAppend) != 0 && rules_.size_max != 0) {
-    return {kTooLarge};
+    return {kFileTooLarge};
   }
   const bool too_large = request.attributes.has_size && rules_.size_max != 0 &&
                          request.attributes.size > rules_.size_max;
   if (too_large) {
-    return {kTooLarge};
+    return {kFileTooLarge};
   }
   return may_touch(request.path) ? Refusal{} : Refusal{kNoPath};
 }
@@ -134,11 +133,11 @@ SftpStream::Refusal SftpStream::check_transfer(const SftpRequest& request, MutBy
   }
   const std::uint64_t most = reads ? rules_.size_max + 1 : rules_.size_max;
   if (request.offset > most || (request.offset == most && request.length > 0)) {
-    return {kTooLarge};
+    return {kFileTooLarge};
   }
   if (request.length > most - request.offset) {
     if (!reads) {
-      return {kTooLarge};
+      return {kFileTooLarge};
     }
     store_u32(message.data() + message.size() - 4,
               static_cast<std::uint32_t>(most - request.offset));
@@ -167,9 +166,10 @@ SftpStream::Refusal SftpStream::check(const SftpRequest& request, MutBytes messa
       if (!rules_.upload) {
         return {kNoUpload};
       }
-      return grows ? Refusal{kTooLarge} : Refusal{};
+      return grows ? Refusal{kFileTooLarge} : Refusal{};
     case SftpType::kSetstat:
-    case SftpType::kMkdir: return grows ? Refusal{kTooLarge} : check_change(request.path, false);
+    case SftpType::kMkdir:
+      return grows ? Refusal{kFileTooLarge} : check_change(request.path, false);
     case SftpType::kRemove:
     case SftpType::kRmdir: return check_change(request.path, false);
     case SftpType::kSymlink:
@@ -195,7 +195,7 @@ SftpStream::Refusal SftpStream::check(const SftpRequest& request, MutBytes messa
       return refusal ? refusal : check_change(request.other_path, false);
     }
     case SftpExtension::kLsetstat:
-      return grows ? Refusal{kTooLarge} : check_change(request.path, false);
+      return grows ? Refusal{kFileTooLarge} : check_change(request.path, false);
     case SftpExtension::kStatvfs: return check_lookup(request.path);
     case SftpExtension::kCopyData: {
       if (file == nullptr || other_file == nullptr) {
@@ -207,7 +207,7 @@ SftpStream::Refusal SftpStream::check(const SftpRequest& request, MutBytes messa
       const std::uint64_t most = rules_.size_max;
       const bool fits = most == 0 || (request.length != 0 && request.other_offset <= most &&
                                       request.length <= most - request.other_offset);
-      return fits ? Refusal{} : Refusal{kTooLarge};
+      return fits ? Refusal{} : Refusal{kFileTooLarge};
     }
     default: return {};
   }

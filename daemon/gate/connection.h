@@ -6,6 +6,7 @@
 
 #include "base/pool.h"
 #include "daemon/ipc/login_messages.h"
+#include "daemon/ipc/supervisor_messages.h"
 #include "daemon/stream/stream.h"
 #include "daemon/timers.h"
 #include "proto/auth_server.h"
@@ -33,7 +34,8 @@ struct GateConnection {
     kClosed,         // waits for its operations to end
   };
   State state = State::kOpen;
-  bool dead = false;        // closed, and nothing in flight
+  ipc::ConnectionEnd end = ipc::ConnectionEnd::kOther;  // the limit that ends it
+  bool dead = false;                                    // closed, and nothing in flight
   bool spoke_told = false;  // the supervisor knows that it finished a key exchange
   bool done_told = false;   // the supervisor knows that it no longer counts
 };

@@ -458,7 +458,7 @@ void Gate::hand_over(std::uint32_t slot) {
 void Gate::tell_done(GateConnection& connection, bool authenticated) {
   if (!connection.done_told) {
     connection.done_told = true;
-    tell_supervisor(ipc::ConnectionDone{connection.id, authenticated});
+    tell_supervisor(ipc::ConnectionDone{connection.id, authenticated, connection.end});
   }
 }
 
@@ -471,6 +471,12 @@ void Gate::disconnect(std::uint32_t slot, proto::DisconnectReason reason, std::s
   context_.log.info("connection refused", {{"from", connection.from},
                                            {"reason", text},
                                            {"client", connection.transport->client_ident()}});
+  // The options of `auth` are those of when it came, as the settings are.
+  if (connection.auth && connection.auth->key_offers() > connection.settings->key_offers) {
+    connection.end = ipc::ConnectionEnd::kKeyOffers;
+  } else if (connection.auth && connection.auth->failures() >= connection.settings->auth_failures) {
+    connection.end = ipc::ConnectionEnd::kAuthFailures;
+  }
   connection.transport->disconnect(reason, text);
   connection.state = GateConnection::State::kFlushing;
   timers_.cancel(connection.deadline);
@@ -487,6 +493,9 @@ void Gate::on_deadline(std::uint32_t slot) {
   if (connection.state == GateConnection::State::kFlushing) {
     return close(slot, "its peer did not read the disconnect message");
   }
+  connection.end = connection.settings->first_factor_ms < connection.settings->login_grace_ms
+                       ? ipc::ConnectionEnd::kFirstFactor
+                       : ipc::ConnectionEnd::kLoginGrace;
   disconnect(slot, proto::DisconnectReason::kByApplication, "login took too long");
 }
 

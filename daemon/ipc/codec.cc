@@ -70,6 +70,7 @@ std::string_view type_name(Type type) {
     case Type::kAuditState: return "AuditState";
     case Type::kAuditNote: return "AuditNote";
     case Type::kAuditAccepted: return "AuditAccepted";
+    case Type::kLimitReached: return "LimitReached";
     case Type::kHoldRecording: return "HoldRecording";
     case Type::kRecordingHeld: return "RecordingHeld";
   }

@@ -40,6 +40,7 @@ enum class Type : std::uint8_t {
   kControlRequest = 13,
   kShutdown = 14,  // also warden → worker
   kReloadRefused = 15,
+  kLimitReached = 16,
   // warden → supervisor
   kConfigurationResult = 20,
   kControlReply = 21,

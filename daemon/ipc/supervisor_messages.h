@@ -23,15 +23,26 @@ struct DropConnection {
   ConnectionId connection = 0;
   void fields(auto& f) { f(connection); }
 };
+/// ConnectionEnd is which limit, if any, ended a connection that nobody has logged in on.
+enum class ConnectionEnd : std::uint8_t {
+  kOther,
+  kFirstFactor,
+  kLoginGrace,
+  kAuthFailures,
+  kKeyOffers,
+};
+constexpr ConnectionEnd last_of(ConnectionEnd) { return ConnectionEnd::kKeyOffers; }
 /// ConnectionDone: it no longer counts as unauthenticated: closed, or authenticated and handed
 /// over.
 struct ConnectionDone {
   static constexpr Type kType = Type::kConnectionDone;
   ConnectionId connection = 0;
   bool authenticated = false;
+  ConnectionEnd end = ConnectionEnd::kOther;
   void fields(auto& f) {
     f(connection);
     f(authenticated);
+    f(end);
   }
 };
 
@@ -118,6 +129,20 @@ struct ControlReply {
   void fields(auto& f) {
     f(more);
     f(json);
+  }
+};
+/// LimitReached: strangers have reached one of the limits that they have, `count` times since it
+/// was last told, which is at most once a second.
+struct LimitReached {
+  static constexpr Type kType = Type::kLimitReached;
+  std::string limit;  // as in the configuration
+  std::uint64_t value = 0, count = 0;
+  std::string from;  // the last one's source: an address, or an IPv6 /64
+  void fields(auto& f) {
+    f(limit);
+    f(value);
+    f(count);
+    f(from);
   }
 };
 struct Shutdown {

@@ -73,6 +73,10 @@ void Supervisor::on_accepted(const Completion& completion, MonoTime now) {
     if (peer != IpAddress()) {
       const auto added = connections_.add(peer, gate->index);
       for (const ConnectionTable::Dropped& dropped : added.dropped) {
+        stranger_limits_.reached(dropped.by_source
+                                     ? StrangerLimits::Limit::kUnauthenticatedPerSource
+                                     : StrangerLimits::Limit::kUnauthenticated,
+                                 dropped.source);
         for (Child& other : children_) {
           if (other.role == ipc::Role::kGate && other.index == dropped.gate) {
             send_to(other, {}, ipc::DropConnection{dropped.id});

@@ -30,7 +30,7 @@ void ConnectionTable::change(const IpAddress& address, auto&& edit) {
 
 ConnectionTable::Dropped ConnectionTable::drop_of(const IpAddress& address) {
   const ipc::ConnectionId id = sources_.at(address).candidate();
-  const Dropped dropped{id, entries_.at(id).gate, address};
+  const Dropped dropped{id, entries_.at(id).gate, address, false};
   remove(id);
   return dropped;
 }
@@ -40,6 +40,7 @@ ConnectionTable::Added ConnectionTable::add(const IpAddress& peer, std::uint32_t
   Added added;
   while (num_from(peer) != 0 && num_from(peer) >= limits_.per_source) {
     added.dropped.push_back(drop_of(address));
+    added.dropped.back().by_source = true;
   }
   while (!entries_.empty() && entries_.size() >= limits_.total) {
     added.dropped.push_back(drop_of(ranks_.begin()->source));
@@ -103,6 +104,11 @@ std::size_t ConnectionTable::num_from(const IpAddress& peer) const {
 std::size_t ConnectionTable::num_at(std::uint32_t gate) const {
   const auto at = at_gate_.find(gate);
   return at == at_gate_.end() ? 0 : at->second;
+}
+
+IpAddress ConnectionTable::source_of(ipc::ConnectionId id) const {
+  const auto at = entries_.find(id);
+  return at == entries_.end() ? IpAddress() : at->second.source;
 }
 
 bool ConnectionTable::belongs(ipc::ConnectionId id, std::uint32_t gate) const {

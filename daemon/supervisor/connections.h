@@ -28,6 +28,7 @@ class ConnectionTable {
     ipc::ConnectionId id = 0;
     std::uint32_t gate = 0;
     IpAddress source;
+    bool by_source = false;  // per_source was reached, not total
   };
   struct Added {
     ipc::ConnectionId id = 0;
@@ -52,6 +53,8 @@ class ConnectionTable {
   std::size_t num_sources() const { return sources_.size(); }
   std::size_t num_from(const IpAddress& peer) const;
   std::size_t num_at(std::uint32_t gate) const;
+  /// source_of is a connection's source; the unspecified address where it is not here.
+  IpAddress source_of(ipc::ConnectionId id) const;
   /// belongs says whether `id` is with that gate: a gate may speak of its own connections only.
   bool belongs(ipc::ConnectionId id, std::uint32_t gate) const;
 

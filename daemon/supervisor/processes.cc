@@ -129,6 +129,9 @@ bool Supervisor::on_gate_message(Child& gate, const ipc::Received& received) {
     const auto done = ipc::decode<ipc::ConnectionDone>(received.body);
     // One that we dropped at the same time is gone already; another gate's is not its to end.
     if (done && connections_.belongs(done->connection, gate.index)) {
+      if (const auto limit = StrangerLimits::limit_of(done->end)) {
+        stranger_limits_.reached(*limit, connections_.source_of(done->connection));
+      }
       connections_.remove(done->connection);
     }
     return done.has_value();

@@ -12,6 +12,16 @@ void Supervisor::apply_limits() {
       {service_.limits.unauthenticated, service_.limits.unauthenticated_per_source});
 }
 
+/// tell_limits: the warden puts on record what strangers have run into.
+void Supervisor::tell_limits(MonoTime now) {
+  if (state_ != State::kRunning || !warden().channel) {
+    return;
+  }
+  for (const ipc::LimitReached& reached : stranger_limits_.take(service_.limits, now)) {
+    send_to(warden(), {}, reached);
+  }
+}
+
 void Supervisor::send_configuration(const LoadedFiles& files, const std::string& loaded_by) {
   const int fd = files.bundle.get();
   send_to(

@@ -281,6 +281,9 @@ void Supervisor::on_signals(MonoTime now) {
 
 MonoTime Supervisor::next_deadline() const {
   MonoTime next = std::min({accept_again_, drain_deadline_, kill_deadline_});
+  if (state_ == State::kRunning && children_.front().channel) {
+    next = std::min(next, stranger_limits_.next_deadline());
+  }
   for (const Child& child : children_) {
     next = std::min(next, child.start_again);
   }
@@ -294,6 +297,7 @@ void Supervisor::on_time(MonoTime now) {
   if (control_) {
     control_->on_time(now);
   }
+  tell_limits(now);
   if (accept_again_ <= now) {
     accept_again_ = kNever;
     arm_all_accepts();

@@ -19,6 +19,7 @@
 #include "daemon/supervisor/listen.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/spawn.h"
+#include "daemon/supervisor/stranger_limits.h"
 
 namespace bastion::daemon {
 
@@ -85,6 +86,7 @@ class Supervisor {
   void send_configuration(const LoadedFiles& files, const std::string& loaded_by);
   void on_configuration_result(const ipc::Header& header, const ipc::ConfigurationResult& result);
   void apply_limits();
+  void tell_limits(MonoTime now);
   void warn_of_what_needs_a_restart(const config::ServiceConfig& next);
 
   // processes.cc: children and their messages.
@@ -150,6 +152,7 @@ class Supervisor {
   MonoTime accept_told_{};
   std::uint64_t dropped_untold_ = 0;
   MonoTime dropped_told_{};
+  StrangerLimits stranger_limits_;
   ConnectionTable connections_;
 
   std::vector<Child> children_;  // the warden first, then resolver, recorder, gates, workers

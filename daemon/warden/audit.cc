@@ -236,6 +236,15 @@ void Warden::reload_refused(const std::string& by, std::string_view why) {
   audit_.add(std::move(event.text(audit::Key::kReason, why)));
 }
 
+void Warden::limit_reached(const ipc::LimitReached& message) {
+  audit::Event event(audit::Name::kLimit);
+  event.text(audit::Key::kLimit, message.limit)
+      .number(audit::Key::kValue, message.value)
+      .number(audit::Key::kCount, message.count)
+      .text(audit::Key::kFrom, message.from);
+  audit_.add(std::move(event));
+}
+
 void Warden::audit_tunnel(audit::Name name, const Session& session, const Dial& dial,
                           std::string_view address, std::string_view reason) {
   using audit::Key;

@@ -64,6 +64,7 @@ inline constexpr Permit kPermits[] = {
     {ipc::Type::kPeerGone, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kControlRequest, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kReloadRefused, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
+    {ipc::Type::kLimitReached, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
     {ipc::Type::kShutdown, ipc::Role::kSupervisor, false, SessionState::kFree, 0},
 };
 

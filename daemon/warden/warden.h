@@ -43,6 +43,9 @@ class Warden {
   /// reload_refused: nothing changes; it goes on record.
   void reload_refused(const std::string& by, std::string_view why);
 
+  /// limit_reached: strangers have; it goes on record.
+  void limit_reached(const ipc::LimitReached& message);
+
   void add_peer(PeerId peer, std::uint32_t pid);
   /// peer_gone ends every session that the process held.
   void peer_gone(PeerId peer);

@@ -273,6 +273,10 @@ void WardenProcess::on_supervisor_message(ipc::Received& received) {
       const auto message = ipc::decode<ipc::ReloadRefused>(received.body);
       return message ? warden_.reload_refused(message->by, message->why) : lose_supervisor();
     }
+    case ipc::Type::kLimitReached: {
+      const auto message = ipc::decode<ipc::LimitReached>(received.body);
+      return message ? warden_.limit_reached(*message) : lose_supervisor();
+    }
     case ipc::Type::kShutdown: {
       const auto message = ipc::decode<ipc::Shutdown>(received.body);
       if (message) {

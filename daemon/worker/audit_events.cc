@@ -1,6 +1,8 @@
 #include "daemon/worker/file_events.h"
 #include "daemon/worker/session.h"
 #include "daemon/worker/worker.h"
+#include "proto/connection_limits.h"
+#include "proto/file_events.h"
 
 /// What a session reports for the audit log. It goes to the warden before what it tells of has its
 /// effect: a message to the warden leaves at once, what goes to a peer at the end of the turn.
@@ -54,6 +56,14 @@ void WorkerSession::file_event(const proto::ChannelInfo& channel, const proto::F
     recording_->file(channel, audit::object_of(told), digests.refs);
   }
   tell_audit(with_channel(std::move(told), channel), digests.refs);
+  if (event.outcome == proto::FileOutcome::kRefused && event.reason == proto::kFileTooLarge) {
+    const proto::Permissions& may = adopt_.permissions;
+    const std::uint64_t size =
+        channel.use == proto::ChannelUse::kSubsystem && may.sftp_files.size_max != 0
+            ? may.sftp_files.size_max
+            : may.exec_files.size_max;
+    limit_reached("files.size", size, "a file is larger than the rule allows");
+  }
 }
 
 void WorkerSession::file_data(const proto::ChannelInfo& channel, const proto::FileData& data) {
@@ -117,6 +127,31 @@ void WorkerSession::audit_channel(Name name, const proto::ChannelInfo& channel) 
     recording_->forward(channel, event);
   }
   tell_audit(with_channel(std::move(event), channel));
+}
+
+void WorkerSession::limit_reached(std::string_view limit, std::uint64_t value,
+                                  std::string_view reason) {
+  LimitTally& tally = limits_[limit];
+  ++tally.untold;
+  if (worker_.now() < tally.quiet_until) {
+    return;
+  }
+  tally.quiet_until = after(worker_.now(), kNsPerSecond);
+  Event event(Name::kLimit);
+  event.text(Key::kLimit, limit)
+      .number(Key::kValue, value)
+      .number(Key::kCount, std::exchange(tally.untold, 0))
+      .text(Key::kReason, reason);
+  tell_audit(std::move(event));
+}
+
+// channel_limit_reached: `text` is ours, and says why a channel was refused.
+void WorkerSession::channel_limit_reached(std::string_view text) {
+  if (text.starts_with(proto::kTooManyChannels)) {
+    limit_reached("channels_per_session", adopt_.permissions.channels_max, text);
+  } else if (text.starts_with(proto::kTooManySessions)) {
+    limit_reached("session_channels_per_session", adopt_.permissions.session_channels_max, text);
+  }
 }
 
 void WorkerSession::audit_refused(proto::ChannelType type, std::string_view opener,

@@ -198,8 +198,9 @@ bool SessionRecording::keep(ChannelTap& tap, const proto::ChannelInfo& channel, 
   }
   if (kept.size() < data.size() && !tap.cap_told[at]) {
     tap.cap_told[at] = true;
-    return put(channel.number, EntryKind::kCapReached,
-               encode(recording::Cap{stream, tap.terms.bytes_max}));
+    const recording::Cap cap{stream, tap.terms.bytes_max};
+    cap_reached_ = cap;
+    return put(channel.number, EntryKind::kCapReached, encode(cap));
   }
   return true;
 }

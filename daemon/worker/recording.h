@@ -3,7 +3,9 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "daemon/audit/event.h"
 #include "daemon/ipc/message.h"
@@ -65,6 +67,8 @@ class SessionRecording {
 
   /// is_recorded says whether anything of this channel is.
   bool is_recorded(const proto::ChannelInfo& channel);
+  /// take_cap gives a cap of the rule's (`exec_bytes`) that was reached, once.
+  std::optional<recording::Cap> take_cap() { return std::exchange(cap_reached_, std::nullopt); }
   /// lost: an entry found no room. It was told here and is the end of the session.
   bool lost() const { return lost_; }
 
@@ -98,6 +102,7 @@ class SessionRecording {
   std::uint64_t spent_ = 0;
   bool lost_ = false;
   bool starved_ = false;  // has_room said no
+  std::optional<recording::Cap> cap_reached_;
   struct Waiting {
     record::FrameHeader header;
     Bytes bytes;

@@ -140,6 +140,9 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void begin_bridge();
   void bridge_when_recorded();
   // audit_events.cc: the same, for the audit log.
+  /// limit_reached; `limit` is a literal.
+  void limit_reached(std::string_view limit, std::uint64_t value, std::string_view reason);
+  void channel_limit_reached(std::string_view text);
   void tell_audit(audit::Event event, record::DigestRefs digests = {});
   bool waits_for_audit() const;
   bool holds_back();
@@ -235,6 +238,12 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   bool finished_ = false;  // the bridge said so
   // What the log hears of one session is bounded: a burst, then a trickle, and how many were left
   // out.
+  /// LimitTally: a limit is told when it is reached, and after that at most once a second.
+  struct LimitTally {
+    MonoTime quiet_until{};
+    std::uint64_t untold = 0;
+  };
+  std::map<std::string_view, LimitTally> limits_;  // by their names, which are literals
   std::int64_t notes_left_ = kNotesBurst;
   std::uint64_t notes_dropped_ = 0;
   MonoTime notes_since_;

@@ -44,7 +44,16 @@ void WorkerSession::note(bool warning, std::string text) {
 
 bool WorkerSession::channel_data(const proto::ChannelInfo& channel, proto::Leg from, bool is_stderr,
                                  ByteView data) {
-  return recording_ == nullptr || recording_->data(channel, from, is_stderr, data);
+  if (recording_ == nullptr) {
+    return true;
+  }
+  const bool taken = recording_->data(channel, from, is_stderr, data);
+  if (const auto cap = recording_->take_cap()) {
+    limit_reached("exec_bytes", cap->limit_bytes,
+                  std::string(recording::entry_kind_name(cap->stream)) + " of channel " +
+                      std::to_string(channel.number) + " is recorded no further");
+  }
+  return taken;
 }
 
 void WorkerSession::request_relayed(const proto::ChannelInfo& channel, proto::Leg /*from*/,
@@ -147,6 +156,9 @@ void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
 void WorkerSession::channel_refused(const proto::OpenRefused& refused) {
   audit_refused(refused.type, refused.opener == proto::Leg::kDownstream ? "user" : "target",
                 refused.detail, refused.text);
+  if (refused.why == proto::OpenRefused::Why::kLimit) {
+    channel_limit_reached(refused.text);
+  }
   note(refused.why == proto::OpenRefused::Why::kPolicy,
        refused_channel_text(refused.type, refused.detail, refused.text));
 }
@@ -217,6 +229,7 @@ void WorkerSession::session_request(const proto::ChannelInfo& channel) {
 void WorkerSession::channel_refused(proto::ChannelType type, std::string_view detail,
                                     std::string_view text) {
   audit_refused(type, "user", detail, text);
+  channel_limit_reached(text);
   note(false, refused_channel_text(type, detail, text));
 }
 

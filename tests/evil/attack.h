@@ -40,7 +40,8 @@ inline constexpr std::array kTypes = {
     daemon::ipc::Type::kRecordingOpened,  daemon::ipc::Type::kRecordingFailed,
     daemon::ipc::Type::kRecordingSealed,  daemon::ipc::Type::kSignHead,
     daemon::ipc::Type::kRecorderState,    daemon::ipc::Type::kWorkerStats,
-    daemon::ipc::Type::kHoldRecording,    daemon::ipc::Type::kRecordingHeld};
+    daemon::ipc::Type::kHoldRecording,    daemon::ipc::Type::kRecordingHeld,
+    daemon::ipc::Type::kLimitReached};
 
 /// Gains counts what an attacker is after.
 struct Gains {

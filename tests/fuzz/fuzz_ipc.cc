@@ -53,6 +53,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           RetireRing, RingsComplete, RingDone, RingBroken, OpenRecording, CloseRecording, Resync,
           HeadSigned, AuditEvent, RecordingOpened, RecordingFailed, RecordingSealed, SignHead,
           RecorderState, ReloadRefused, WorkerStats, AuditNote, AuditState, AuditAccepted,
-          HoldRecording, RecordingHeld>(*header, body, packet);
+          HoldRecording, RecordingHeld, LimitReached>(*header, body, packet);
   return 0;
 }

@@ -116,6 +116,21 @@ TEST(ConnectionTable, ALowerLimitIsReachedWithTheNextConnection) {
   EXPECT_EQ(table.size(), 4u);
 }
 
+TEST(ConnectionTable, SaysWhichLimitDroppedAConnectionAndWhereItWasFrom) {
+  ConnectionTable table({.total = 3, .per_source = 2});
+  const auto first = table.add(ip("10.0.0.1"), 0).id;
+  table.add(ip("10.0.0.1"), 0);
+  EXPECT_EQ(table.source_of(first), ip("10.0.0.1"));
+  const auto by_source = table.add(ip("10.0.0.1"), 0).dropped;
+  ASSERT_EQ(by_source.size(), 1u);
+  EXPECT_TRUE(by_source[0].by_source);
+  EXPECT_EQ(table.source_of(first), IpAddress()) << "it is gone";
+  table.add(ip("10.0.0.2"), 0);
+  const auto by_total = table.add(ip("10.0.0.3"), 0).dropped;
+  ASSERT_EQ(by_total.size(), 1u);
+  EXPECT_FALSE(by_total[0].by_source);
+}
+
 TEST(ConnectionTable, ComesBackToNothingAfterRandomUse) {
   ConnectionTable table({.total = 50, .per_source = 8});
   std::mt19937 random(3);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "daemon/worker/recording.h"
@@ -110,6 +111,50 @@ TEST(SessionRecording, ARefusedForwardingIsOfNoChannel) {
   ASSERT_TRUE(frame);
   EXPECT_EQ(frame->header.channel, recording::kNoChannel);
   EXPECT_EQ(as_text(frame->payload), "{\"event\":\"channel.refused\"}");
+}
+
+constexpr proto::ChannelInfo kCommand{.number = 2,
+                                      .type = proto::ChannelType::kSession,
+                                      .use = proto::ChannelUse::kExec,
+                                      .detail = {},
+                                      .origin = {}};
+constexpr auto kTarget = proto::Leg::kUpstream;
+
+/// RecordedCommand is a command that is recorded, with so many bytes kept of each stream.
+struct RecordedCommand {
+  explicit RecordedCommand(const std::string& command, std::uint64_t bytes_max = 100'000)
+      : recording(recorded.ring, kSlot, 1,
+                  proto::RecordPlan{.shell = {},
+                                    .exec = {.mode = proto::RecordMode::kFull,
+                                             .bytes_max = bytes_max},
+                                    .subsystem = {},
+                                    .forwards = {}},
+                  "") {
+    recorded.recorder.grant(kSlot, std::uint64_t{16} << 20);
+    proto::ChannelRequest request;
+    request.type = proto::ChannelRequestType::kExec;
+    request.text = command;
+    recording.request(kCommand, request);
+  }
+  void pass(proto::Leg from, const std::string& bytes, bool is_stderr = false) {
+    EXPECT_TRUE(recording.data(kCommand, from, is_stderr, as_bytes(bytes)));
+  }
+
+  Recorded recorded;
+  SessionRecording recording;
+};
+
+TEST(SessionRecording, TheRulesCapIsToldOnceForEachStream) {
+  RecordedCommand run("cat", 100);
+  run.pass(kTarget, std::string(100, 'x'));
+  EXPECT_FALSE(run.recording.take_cap());
+  run.pass(kTarget, "x");
+  const auto cap = run.recording.take_cap();
+  ASSERT_TRUE(cap);
+  EXPECT_EQ(cap->stream, recording::EntryKind::kStdout);
+  EXPECT_EQ(cap->limit_bytes, 100U);
+  run.pass(kTarget, "x");
+  EXPECT_FALSE(run.recording.take_cap());
 }
 
 }  // namespace

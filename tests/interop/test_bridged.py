@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from support import process
+from support import process, x11
 from support.bastion import target_entry
 from support.fixtures import client_of, make_policy
 from support.process import Service, run
@@ -370,56 +370,22 @@ def test_agent_forwarding(alice, lab, sockets):
         agent.wait(10)
 
 
-# What an X program does first, by its cookie; then it says a word and prints the answer.
-X_CLIENT = """
-import os, socket, struct, sys
-number = int(os.environ["DISPLAY"].rsplit(":", 1)[1].split(".")[0])
-words = open(sys.argv[1]).read().split("add ", 1)[1].split()
-name, cookie = words[1].encode(), bytes.fromhex(words[2])
-with socket.create_connection(("localhost", 6000 + number)) as display:
-    padded = [part + bytes(-len(part) % 4) for part in (name, cookie)]
-    display.sendall(struct.pack("<BxHHHHxx", ord("l"), 11, 0, len(name), len(cookie)) + b"".join(padded) + b"hello")
-    print(display.makefile("rb").read())
-"""
-
-
 def test_x11_forwarding(lab, make_bastion, tmp_path):
     """A display of the user's, a program on the target: ssh -Y puts the real cookie in the place of its own."""
-    xauth = tmp_path / "xauth"  # keeps what sshd would have it store
-    xauth.write_text(f"#!/bin/sh\ncat >{tmp_path}/cookies\n")
-    xauth.chmod(0o755)
-    program = tmp_path / "x_client.py"
-    program.write_text(X_CLIENT)
-    lab.add_openssh("x1", "openssh-system", {"X11Forwarding": "yes", "XAuthLocation": xauth})
-    lab.start()
+    programs = x11.Programs(lab, tmp_path)
     policy = make_policy(lab)
-    policy["targets"]["x1"] = target_entry(lab, lab.targets["x1"])
+    policy["targets"]["x1"] = target_entry(lab, programs.target)
     policy["rules"][-1]["targets"] = ["x1"]
     bastion = make_bastion(policy)
-    with socket.create_server(("127.0.0.1", 0)) as screen:
-        env = {"DISPLAY": f"127.0.0.1:{screen.getsockname()[1] - 6000}"}
-        seen = []
-
-        def serve():
-            connection, _ = screen.accept()
-            with connection:
-                data = b""
-                while not data.endswith(b"hello") and (more := connection.recv(1000)):
-                    data += more
-                seen.append(data)
-                connection.sendall(b"seen")
-
-        server = threading.Thread(target=serve, daemon=True)
-        server.start()
+    with x11.Screen() as screen:
         alice = client_of(bastion, tmp_path / "alice", lab.alice)
-        command = f"python3 {program} {tmp_path}/cookies"
-        done = alice.ssh("-Y", f"{LOGIN}@x1@bastion", command, env=env)
+        done = alice.ssh("-Y", f"{LOGIN}@x1@bastion", programs.command, env=screen.env)
         assert done.text == "b'seen'\n", done
-        server.join(10)
-        assert seen[0].startswith(b"l\0\x0b\0") and seen[0].endswith(b"hello"), seen
+        seen = screen.first()
+        assert seen.startswith(b"l\0\x0b\0") and seen.endswith(b"hello"), seen
 
         bob = client_of(bastion, tmp_path / "bob", lab.bob)
-        done = bob.ssh("-Y", f"{LOGIN}@x1@bastion", "echo display=$DISPLAY", env=env)
+        done = bob.ssh("-Y", f"{LOGIN}@x1@bastion", "echo display=$DISPLAY", env=screen.env)
         assert done.text == "display=\n", done
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import socketserver
@@ -16,7 +17,7 @@ import asyncssh
 import paramiko
 import pytest
 
-from support import process, recordings
+from support import process, recordings, x11
 from support.audit import Audited
 from support.bastion import bastionctl, target_entry
 from support.fixtures import client_of, make_policy
@@ -265,6 +266,46 @@ def test_rsync_is_told_as_a_whole(watched, places, tmp_path):
     told = audited.wait_for("file", tool="rsync")
     assert (told["operation"], told["outcome"], told["status"]) == ("transfer", "done", 0), told
     assert told["bytes_written"] > len(DATA) and f"{there}/" in told["path"] and told["name"].startswith("rsync --server")
+    audited.check()
+
+
+# ---- displays
+
+
+def test_a_display_is_told_with_its_bytes_and_refused_by_rule(watched, lab, tmp_path):
+    programs = x11.Programs(lab, tmp_path)
+    name = programs.target.name
+    audited = watched({})
+    policy = audited.bastion.policy
+    policy["targets"][name] = target_entry(lab, programs.target)
+    policy["rules"].insert(0, {"name": "no-displays", "who": ["bob"], "targets": "all", "logins": "all", "deny": ["x11"]})
+    audited.bastion.reload(policy)
+    with x11.Screen() as screen:
+        done = audited.alice.ssh("-Y", f"{LOGIN}@{name}@bastion", programs.command, env=screen.env)
+        assert done.text == "b'seen'\n", done
+        sent = screen.first()
+        session = last_session(audited)
+        events = audited.of_session(session)
+        [asked] = [event for event in events if event["event"] == "request" and event["request"] == "x11-req"]
+        assert asked["outcome"] == "allowed"
+        [opened] = [event for event in events if event["event"] == "channel.open" and event["type"] == "x11"]
+        [closed] = [event for event in events if event["event"] == "channel.close" and event["type"] == "x11"]
+        assert opened["opener"] == closed["opener"] == "target" and opened["channel"] == closed["channel"] != asked["channel"]
+        assert re.fullmatch(r"(127\.0\.0\.1|::1|localhost)\D+\d+", closed["origin"]), closed
+        # The user's ssh puts a cookie of the same length in the place of the one that the target has.
+        assert (closed["bytes_down"], closed["bytes_up"]) == (len(sent), len(b"seen")) and closed["duration_us"] > 0
+        assert (closed["user"], closed["target"]) == ("alice", name)
+        recording = recording_of(audited, session)
+        told = [entry for entry in entries_of(recording, "forward") if entry.get("type") == "x11"]
+        assert [entry["event"] for entry in told] == ["channel.open", "channel.close"]
+        assert b"hello" not in b"".join(bytes.fromhex(entry["bytes"]) for entry in recording.entries), "its bytes are not ours to read"
+
+        bob = client_of(audited.bastion, tmp_path / "bob", lab.bob)
+        done = bob.ssh("-Y", f"{LOGIN}@{name}@bastion", "echo display=$DISPLAY", env=screen.env)
+        assert done.text == "display=\n", done
+        refused = audited.wait_for("request", request="x11-req", user="bob")
+        assert refused["outcome"] == "refused"
+        assert not [event for event in audited.events() if event.get("user") == "bob" and event.get("type") == "x11"]
     audited.check()
 
 

@@ -72,7 +72,8 @@ bool withheld(const Restrictions& restrictions, Action action) {
 
 /// stricter joins two rules' terms into what records no less than either.
 proto::RecordTerms stricter(const proto::RecordTerms& a, const proto::RecordTerms& b) {
-  return {std::max(a.mode, b.mode), a.input || b.input, std::max(a.bytes_max, b.bytes_max)};
+  return {std::max(a.mode, b.mode), a.input || b.input, std::max(a.bytes_max, b.bytes_max),
+          a.file_content || b.file_content};
 }
 
 /// terms_of finds the part of a plan that an action falls under; null for jump.

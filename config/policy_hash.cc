@@ -95,7 +95,7 @@ void put(Writer& out, const Rule& rule) {
   put_texts(out, files.deny_paths);
   out.u8(static_cast<std::uint8_t>(files.scp)).u8(static_cast<std::uint8_t>(files.rsync));
   out.u8(static_cast<std::uint8_t>(rule.record.mode)).boolean(rule.record.input);
-  out.u64(rule.record.bytes_max);
+  out.u64(rule.record.bytes_max).boolean(rule.record.file_content);
   put_texts(out, rule.env);
 }
 

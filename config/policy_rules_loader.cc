@@ -185,9 +185,11 @@ void read_record(const PolicyLoader& loader, Fields& fields, Rule& rule) {
     }
   }
   fields.boolean("record_input", rule.record.input);
+  fields.boolean("record_file_content", rule.record.file_content);
   fields.size("exec_bytes", rule.record.bytes_max, 0, std::uint64_t{1} << 50);
   if (rule.deny) {
-    for (const std::string_view key : {"record", "record_input", "exec_bytes"}) {
+    for (const std::string_view key :
+         {"record", "record_input", "record_file_content", "exec_bytes"}) {
       if (fields.has(key)) {
         file.error(fields.node(),
                    fields.where() + ": \"" + std::string(key) + "\" has no meaning in a deny rule");
@@ -223,8 +225,8 @@ void check_jump(Fields& fields, const Rule& rule) {
   }
   constexpr std::string_view kOpaque =
       "jump is an opaque tunnel to the target, in which we see neither login nor commands";
-  for (const std::string_view key : {"logins", "record", "record_input", "exec_bytes", "env", "pty",
-                                     "commands", "paths", "files"}) {
+  for (const std::string_view key : {"logins", "record", "record_input", "record_file_content",
+                                     "exec_bytes", "env", "pty", "commands", "paths", "files"}) {
     if (fields.has(key)) {
       fields.file().error(fields.node(), fields.where() + ": a rule with \"" + std::string(key) +
                                              "\" cannot allow jump: " + std::string(kOpaque) +

@@ -349,6 +349,9 @@ void print_rule(Printer& out, const Rule& rule) {
     if (rule.record.input) {
       out.pair(2, "record_input", "true");
     }
+    if (rule.record.file_content) {
+      out.pair(2, "record_file_content", "true");
+    }
     if (rule.record.bytes_max != proto::RecordTerms().bytes_max) {
       out.pair(2, "exec_bytes", size_text(rule.record.bytes_max));
     }

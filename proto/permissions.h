@@ -46,11 +46,13 @@ enum class RecordMode : std::uint8_t { kNone, kMetadata, kFull };
 
 /// RecordTerms is how one kind of channel is recorded. `input`: what is typed at a terminal, too,
 /// as far as the target echoes it. `bytes_max`: of a channel without a terminal so much of each
-/// direction is kept; the rest is counted.
+/// direction is kept; the rest is counted. `file_content`: what rsync and git send is kept
+/// likewise.
 struct RecordTerms {
   RecordMode mode = RecordMode::kNone;
   bool input = false;
   std::uint64_t bytes_max = std::uint64_t{10} << 20;
+  bool file_content = false;
   friend bool operator==(const RecordTerms&, const RecordTerms&) = default;
 };
 

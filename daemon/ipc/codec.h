@@ -71,6 +71,7 @@ void visit(auto& f, proto::RecordTerms& t) {
   f(t.mode);
   f(t.input);
   f(t.bytes_max);
+  f(t.file_content);
 }
 void visit(auto& f, proto::RecordPlan& p) {
   f(p.shell);

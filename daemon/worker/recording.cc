@@ -188,8 +188,15 @@ bool SessionRecording::keep(ChannelTap& tap, const proto::ChannelInfo& channel, 
     tap.bytes_kept[at] += data.size();
     return put(channel.number, stream, data);
   }
-  const std::uint64_t left =
-      tap.terms.bytes_max - std::min(tap.terms.bytes_max, tap.bytes_kept[at]);
+  if (tap.bulk && stream != EntryKind::kStderr &&
+      !tap.bulk->see(stream == EntryKind::kStdout ? proto::Leg::kUpstream : proto::Leg::kDownstream,
+                     data)) {
+    tap.bulk.reset();
+  }
+  const bool is_bulk = tap.bulk && tap.bulk->both_seen() && stream != EntryKind::kStderr;
+  const std::uint64_t most =
+      is_bulk ? std::min(BulkOpening::kKeptBytes, tap.terms.bytes_max) : tap.terms.bytes_max;
+  const std::uint64_t left = most - std::min(most, tap.bytes_kept[at]);
   const ByteView kept =
       data.first(static_cast<std::size_t>(std::min<std::uint64_t>(left, data.size())));
   tap.bytes_kept[at] += kept.size();
@@ -198,8 +205,10 @@ bool SessionRecording::keep(ChannelTap& tap, const proto::ChannelInfo& channel, 
   }
   if (kept.size() < data.size() && !tap.cap_told[at]) {
     tap.cap_told[at] = true;
-    const recording::Cap cap{stream, tap.terms.bytes_max};
-    cap_reached_ = cap;
+    const recording::Cap cap{stream, is_bulk ? tap.bytes_kept[at] : tap.terms.bytes_max};
+    if (!is_bulk) {
+      cap_reached_ = cap;
+    }
     return put(channel.number, EntryKind::kCapReached, encode(cap));
   }
   return true;
@@ -268,9 +277,14 @@ void SessionRecording::request(const proto::ChannelInfo& channel,
     if (!force_command_.empty()) {
       start = {StartKind::kExec, force_command_};
     }
-    if (start.kind == StartKind::kExec &&
-        proto::recognise_command(start.command).kind == proto::FileCommand::Kind::kSftp) {
-      of.terms.mode = std::min(of.terms.mode, RecordMode::kMetadata);
+    if (start.kind == StartKind::kExec) {
+      using Kind = proto::FileCommand::Kind;
+      const Kind kind = proto::recognise_command(start.command).kind;
+      if (kind == Kind::kSftp) {
+        of.terms.mode = std::min(of.terms.mode, RecordMode::kMetadata);
+      } else if ((kind == Kind::kRsync || kind == Kind::kGit) && !of.terms.file_content) {
+        of.bulk.emplace(kind);
+      }
     }
     return entry(EntryKind::kStart, encode(start));
   }

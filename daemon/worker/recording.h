@@ -12,6 +12,7 @@
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recording/entries.h"
 #include "daemon/recording/format.h"
+#include "daemon/worker/bulk_opening.h"
 #include "daemon/worker/echo_filter.h"
 #include "proto/bridge.h"
 #include "proto/permissions.h"
@@ -79,6 +80,7 @@ class SessionRecording {
     bool told = false;                 // that it was opened
     std::uint64_t bytes_kept[3] = {};  // of stdout, stderr, stdin
     bool cap_told[3] = {};
+    std::optional<BulkOpening> bulk;   // of rsync or git, whose content is not kept
     std::unique_ptr<EchoFilter> echo;  // of a terminal whose input is recorded
   };
 

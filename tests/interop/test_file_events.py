@@ -256,16 +256,79 @@ def test_no_file_hides_in_the_content_of_one_that_scp_refuses(watched, places):
     audited.check()
 
 
-def test_rsync_is_told_as_a_whole(watched, places, tmp_path):
-    source, there = places
-    audited = watched()
+KEPT = 4096  # of each direction of rsync and git, whose content is not
+
+
+def by_rsync(audited, source, there):
     shell = " ".join(str(word) for word in audited.alice.ssh_command())
     rsync = audited.alice.peers / "bin/rsync"
     process.run([rsync, "-a", "-e", shell, source, f"{LOGIN}@tools1@bastion:{there}/"], env=audited.alice.env).ok()
-    assert (there / "source").read_bytes() == DATA
+    assert (there / source.name).read_bytes() == DATA
     told = audited.wait_for("file", tool="rsync")
     assert (told["operation"], told["outcome"], told["status"]) == ("transfer", "done", 0), told
     assert told["bytes_written"] > len(DATA) and f"{there}/" in told["path"] and told["name"].startswith("rsync --server")
+    audited.wait_for("session.end")
+    return recording_of(audited, told["session"])
+
+
+def test_rsync_is_told_as_a_whole_and_its_content_is_not_kept(watched, places):
+    audited = watched()
+    recording = by_rsync(audited, *places)
+    sent = recording.bytes_of("stdin")
+    assert len(sent) == KEPT and sent[1:4] == b"\0\0\0", "what it begins with"
+    assert [entry["bytes"][:2] for entry in recording.entries if entry["kind"] == "cap-reached"] == ["09"], "and it says so"
+    assert not [event for event in audited.events() if event["event"] == "limit"], "no limit of the rule's"
+    audited.check()
+
+
+def test_rsync_is_recorded_whole_where_the_rule_says_so(watched, places):
+    audited = watched({}, record_file_content=True)
+    assert DATA[1_000_000:1_001_000] in by_rsync(audited, *places).bytes_of("stdin")
+    audited.check()
+
+
+@pytest.mark.parametrize("answer", [r"hello\n", r"\037\000\000\000"], ids=["from the first byte", "that the user does not speak"])
+def test_a_program_that_only_is_called_rsync_is_recorded_whole(answer, watched, lab, tmp_path):
+    """A shell of the user's own by rsync's name: what is said there is in the recording, all of it."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "rsync").write_text(f"#!/bin/sh\nprintf '{answer}'\nexec sh\n")
+    (programs / "rsync").chmod(0o755)
+    name = f"fake{len(lab.targets)}"
+    lab.add_openssh(name, "openssh-system", {"SetEnv": f"PATH={programs}:/usr/bin:/bin"})
+    lab.start()
+    audited = watched()
+    audited.bastion.policy["targets"][name] = target_entry(lab, lab.targets[name])
+    audited.bastion.reload(audited.bastion.policy)
+    script = b"head -c 20000 /dev/zero | tr '\\0' x; " + b"echo; " * 2000 + b"echo hidden\n"
+    done = audited.alice.ssh(f"{LOGIN}@{name}@bastion", "rsync --server -e.LsfxCIvu . /tmp/x", input=script)
+    assert done.out.endswith(b"hidden\n"), done
+    audited.wait_for("session.end")
+    recording = recording_of(audited, last_session(audited))
+    assert recording.bytes_of("stdin") == script and recording.bytes_of("stdout") == done.out
+    audited.check()
+
+
+def test_what_git_sends_is_told_and_its_content_is_not_kept(watched, places, tmp_path):
+    source, there = places
+    audited = watched()
+    identity = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"), "GIT_CONFIG_SYSTEM": "/dev/null"}
+    (tmp_path / "gitconfig").write_text("[user]\nname = a\nemail = a@b\n[core]\nlooseCompression = 0\ncompression = 0\n")
+    shell = " ".join(str(word) for word in audited.alice.ssh_command())
+    env = audited.alice.env | identity | {"GIT_SSH_COMMAND": shell}
+    origin, work = there / "origin.git", tmp_path / "work"
+    process.run(["git", "init", "-q", "--bare", "-b", "main", origin], env=env).ok()
+    process.run(["git", "clone", "-q", f"{DESTINATION}:{origin}", work], env=env).ok()
+    (work / "data").write_bytes(DATA)
+    for command in (["add", "data"], ["commit", "-q", "-m", "data"], ["push", "-q", "origin", "HEAD:main"]):
+        process.run(["git", "-C", work, *command], env=env).ok()
+    pushed = audited.wait_for("file", 2, tool="git", operation="transfer", outcome="done")
+    assert pushed["name"] == f"git-receive-pack '{origin}'" and pushed["bytes_written"] > len(DATA)
+    audited.wait_for("session.end", session=pushed["session"])
+    recording = recording_of(audited, pushed["session"])
+    sent = recording.bytes_of("stdin")
+    assert len(sent) == KEPT and b"refs/heads/main" in sent, "what was asked for is there"
+    assert "cap-reached" in recording.kinds()
     audited.check()
 
 

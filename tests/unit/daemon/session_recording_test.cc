@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -118,15 +119,18 @@ constexpr proto::ChannelInfo kCommand{.number = 2,
                                       .use = proto::ChannelUse::kExec,
                                       .detail = {},
                                       .origin = {}};
+constexpr auto kUser = proto::Leg::kDownstream;
 constexpr auto kTarget = proto::Leg::kUpstream;
 
 /// RecordedCommand is a command that is recorded, with so many bytes kept of each stream.
 struct RecordedCommand {
-  explicit RecordedCommand(const std::string& command, std::uint64_t bytes_max = 100'000)
+  explicit RecordedCommand(const std::string& command, std::uint64_t bytes_max = 100'000,
+                           bool file_content = false)
       : recording(recorded.ring, kSlot, 1,
                   proto::RecordPlan{.shell = {},
                                     .exec = {.mode = proto::RecordMode::kFull,
-                                             .bytes_max = bytes_max},
+                                             .bytes_max = bytes_max,
+                                             .file_content = file_content},
                                     .subsystem = {},
                                     .forwards = {}},
                   "") {
@@ -139,10 +143,77 @@ struct RecordedCommand {
   void pass(proto::Leg from, const std::string& bytes, bool is_stderr = false) {
     EXPECT_TRUE(recording.data(kCommand, from, is_stderr, as_bytes(bytes)));
   }
+  /// kept counts what is in the ring of a stream.
+  std::size_t kept(recording::EntryKind stream) {
+    std::size_t bytes = 0;
+    for (std::uint64_t at = recorded.recorder.tail(); at < *recorded.recorder.head();) {
+      const auto frame = recorded.recorder.frame(at, *recorded.recorder.head());
+      bytes += frame->header.kind == static_cast<int>(stream) ? frame->payload.size() : 0;
+      at = frame->end;
+    }
+    return bytes;
+  }
+  std::size_t out() { return kept(recording::EntryKind::kStdout); }
+  std::size_t in() { return kept(recording::EntryKind::kStdin); }
 
   Recorded recorded;
   SessionRecording recording;
 };
+
+const std::string kRsync = "rsync --server -e.LsfxCIvu . /tmp/x";
+const std::string kVersion("\x1f\0\0\0", 4);
+
+TEST(SessionRecording, OfRsyncAndGitTheBeginningIsKept) {
+  for (const auto& [command, opening] :
+       {std::pair(kRsync, kVersion),
+        std::pair(std::string("git-upload-pack 'x'"), std::string("00d7"))}) {
+    RecordedCommand run(command);
+    run.pass(kTarget, opening);
+    run.pass(kUser, opening.substr(0, 1));
+    run.pass(kUser, opening.substr(1));
+    for (int i = 0; i < 20; ++i) {
+      run.pass(kTarget, std::string(1000, 'c'));
+      run.pass(kUser, std::string(1000, 'c'));
+      run.pass(kTarget, std::string(1000, 'e'), true);
+    }
+    EXPECT_EQ(run.out(), 4096U) << command;
+    EXPECT_EQ(run.in(), 4096U) << command;
+    EXPECT_EQ(run.kept(recording::EntryKind::kStderr), 20'000U) << command;
+    EXPECT_FALSE(run.recording.take_cap()) << "no limit of the rule's";
+    const std::vector<int> kinds = run.recorded.take();
+    EXPECT_EQ(std::ranges::count(kinds, static_cast<int>(recording::EntryKind::kCapReached)), 2);
+  }
+}
+
+TEST(SessionRecording, AProgramThatOnlyHasTheNameIsRecorded) {
+  for (const auto& [command, target, user] :
+       std::vector<std::array<std::string, 3>>{{kRsync, "sh-5$", kVersion},
+                                               {kRsync, kVersion, "ls -l"},
+                                               {kRsync, kVersion, std::string("\x1f\0\0\x01", 4)},
+                                               {kRsync, std::string("\x29\0\0\0", 4), kVersion},
+                                               {kRsync, kVersion, ""},  // the user says nothing yet
+                                               {"git-receive-pack 'x'", "00d7", "ls -l"},
+                                               {"git-receive-pack 'x'", "000g", "0000"},
+                                               {"rsync --server . x; sh", kVersion, kVersion},
+                                               {"./rsync --server . x", kVersion, kVersion}}) {
+    RecordedCommand run(command);
+    run.pass(kTarget, target);
+    run.pass(kUser, user);
+    run.pass(kTarget, std::string(20'000, 'c'));
+    if (!user.empty()) {
+      run.pass(kUser, std::string(20'000, 'c'));
+      EXPECT_EQ(run.in(), 20'000 + user.size()) << command << " " << user;
+    }
+    EXPECT_EQ(run.out(), 20'000 + target.size()) << command << " " << target;
+  }
+}
+
+TEST(SessionRecording, FileContentIsKeptWhereTheRuleSaysSo) {
+  RecordedCommand run(kRsync, 100'000, true);
+  run.pass(kTarget, kVersion);
+  run.pass(kUser, kVersion + std::string(20'000, 'c'));
+  EXPECT_EQ(run.in(), 20'004U);
+}
 
 TEST(SessionRecording, TheRulesCapIsToldOnceForEachStream) {
   RecordedCommand run("cat", 100);

@@ -71,6 +71,29 @@ def test_each_recording_has_its_events_and_each_event_its_recording(both):
         assert end["bytes"] == path.stat().st_size
 
 
+def test_a_recording_is_signed_from_its_end_on_and_one_bit_is_noticed(both):
+    """sec_083: what is to be signed is, and each octet of it counts."""
+    (path,) = both.record(1)
+
+    def verdict() -> process.Done:
+        return process.run([
+            bastionctl(), "recordings", "--dir", recordings.folder_of(both.bastion), "verify", path.stem,
+            "--key", f"{both.audited.key.path}.pub",
+        ])  # fmt: skip
+
+    assert verdict().code == 0, verdict()
+    whole = path.read_bytes()
+    signature = whole.rindex(b"BREC")
+    for at in (0, len(whole) // 3, len(whole) // 2, signature - 1, signature + 100, len(whole) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert verdict().code == 1, f"octet {at}"
+    path.write_bytes(whole[:signature])
+    unsigned = verdict()
+    assert unsigned.code == 1 and "sign" in unsigned.text + unsigned.error, unsigned
+    path.write_bytes(whole)
+    assert verdict().code == 0
+
+
 def test_a_whole_file_that_is_removed_is_missing(both):
     files = both.record(3)
     files[1].unlink()

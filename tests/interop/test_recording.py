@@ -120,6 +120,7 @@ def test_the_notice_is_for_terminals_alone(alice, bastion, before):
 
 
 def test_each_channel_of_a_shared_connection(alice, bastion, before):
+    """sec_085: a second channel hides nothing."""
     async def session():
         async with connect(alice, USER) as connection:
             results = await asyncio.gather(*(
@@ -433,6 +434,7 @@ def fill(path: pathlib.Path) -> None:
 
 
 def test_a_full_disk_ends_sessions_and_room_lets_new_ones_in(lab, make_bastion, tmp_path, small_disk):
+    """sec_086: nobody goes on unrecorded, and nothing must be started again."""
     bastion = make_bastion(service=service_of(lab, small_disk / "state", recording={"reserve": "0B"}))
     alice = client_of(bastion, tmp_path / "alice", lab.alice)
     traffic = Traffic(alice, 2)
@@ -452,6 +454,7 @@ def test_a_full_disk_ends_sessions_and_room_lets_new_ones_in(lab, make_bastion, 
 
 
 def test_a_disk_that_becomes_read_only(lab, make_bastion, tmp_path, small_disk):
+    """sec_086: likewise."""
     bastion = make_bastion(service=service_of(lab, small_disk / "state", recording={"reserve": "0B"}))
     alice = client_of(bastion, tmp_path / "alice", lab.alice)
     assert alice.ssh(DESTINATION, "echo passed").out == b"passed\n"

@@ -105,6 +105,18 @@ TEST_P(LogTo, WritesOneLineAnEvent) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
 }
 
+TEST_P(LogTo, sec_090_TakesNothingOfAPeersForAFormat) {
+  const std::string hostile = "%n%s%x%99999d{}{0}{:>99999}%";
+  const Ends ends = ends_of(GetParam());
+  Log log("gate 2", LogLevel::kInfo);
+  {
+    const StderrTo redirect(ends.writer.get());
+    log.info(hostile, {{"name", hostile}});
+  }
+  const std::string text = read_all(ends.reader.get());
+  EXPECT_NE(text.find("Z info gate 2: " + hostile + " name=" + hostile), std::string::npos) << text;
+}
+
 class LogToReader : public testing::TestWithParam<Kind> {};
 INSTANTIATE_TEST_SUITE_P(Stderr, LogToReader,
                          testing::Values(Kind::kPipe, Kind::kSocket, Kind::kTerminal));

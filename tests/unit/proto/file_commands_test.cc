@@ -156,6 +156,24 @@ TEST(ScpStream, TellsEachFileSplitAtEveryByte) {
   }
 }
 
+TEST(ScpStream, sec_095_SaysThatANameLeadsElsewhere) {
+  const auto reason_of = [](const std::string& name) {
+    sftp_test::Log log;
+    ScpStream stream(true, true, log);
+    (void)stream.pass(Leg::kUpstream, as_bytes(std::string_view("\0", 1)), 0);
+    (void)stream.pass(Leg::kDownstream, as_bytes("C0644 1 " + name + "\n"), 0);
+    (void)stream.pass(Leg::kUpstream, as_bytes(std::string_view("\0", 1)), 0);
+    EXPECT_EQ(log.lines, (Lines{"open done #1 " + name}));
+    return log.reasons.at(0);
+  };
+  for (const char* name : {"../x", "..", ".", "/etc/passwd", "a/b"}) {
+    EXPECT_FALSE(reason_of(name).empty()) << name;
+  }
+  for (const char* name : {"x", "..x", ".x", "a b", "%n%s"}) {
+    EXPECT_TRUE(reason_of(name).empty()) << name;
+  }
+}
+
 // What a sink refuses has no content: it reads on, and what follows may name other files.
 TEST(ScpStream, TakesNothingForContentThatTheSinkMayReadAsLines) {
   using namespace std::string_literals;  // NOLINT: NULs in texts

@@ -279,7 +279,7 @@ TEST(SftpStream, TellsAtTheEndWhatWasOpenAndUnanswered) {
             (Lines{"remove unanswered /b", "close unanswered #1 /a read 0 written 3"}));
 }
 
-TEST(SftpStream, WhatIsNotSftpIsAnError) {
+TEST(SftpStream, sec_094_WhatIsNotSftpIsAnError) {
   const auto fails_client = [](const Bytes& bytes) {
     Watched watched;
     watched.begin();
@@ -291,6 +291,8 @@ TEST(SftpStream, WhatIsNotSftpIsAnError) {
   EXPECT_TRUE(fails_client(sftp_test::read(2, "H", 0, 4))) << "a number in use";
   EXPECT_TRUE(fails_client({0, 0, 0, 0, 0}));
   EXPECT_TRUE(fails_client({0xff, 0xff, 0xff, 0xff, 17}));
+  EXPECT_TRUE(fails_client({0x00, 0x04, 0x00, 0x01, 6})) << "256 KiB and a byte";
+  EXPECT_TRUE(fails_client({0x00, 0x01, 0x00, 0x01, 17})) << "64 KiB and a byte without content";
   EXPECT_TRUE(fails_client(init()));
   EXPECT_TRUE(fails_client(path_request(17, 9, std::string_view("/a\0/b", 5))));
   EXPECT_TRUE(fails_client(path_request(17, 9, std::string(5000, 'a'))));

@@ -331,7 +331,7 @@ TEST(Kex, sec_041_GuessesLeaveNothingBehind) {
     }
     duel.method();
     duel.newkeys();
-    return duel.leg.error ? duel.leg.error->text : std::string();
+    return duel.leg.error ? duel.leg.error->text : std::string_view();
   };
   const char* configured = std::getenv("BASTION_LONG");
   const std::size_t rounds = configured != nullptr && std::string_view(configured) == "1"

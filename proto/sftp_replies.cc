@@ -204,11 +204,13 @@ Status SftpStream::on_reply(ByteView message, std::size_t total, std::int64_t no
         return fail(ErrorCode::kProtocol, "sftp content that was not asked for",
                     static_cast<std::int64_t>(n));
       }
-      if (request.file != nullptr) {
-        down_.file = request.file;
-        down_.offset = request.offset;
-        ++request.file->uses;  // until its content has passed
+      if (request.file == nullptr) {
+        return fail(ErrorCode::kProtocol,
+                    "sftp content of a file that was not open when asked for");
       }
+      down_.file = request.file;
+      down_.offset = request.offset;
+      ++request.file->uses;  // until its content has passed
       break;
     }
     case SftpType::kHandle:

@@ -156,6 +156,17 @@ Result<bool> SftpStream::decide(MutBytes message, std::int64_t now_us) {
       request.length = load_u32(message.data() + message.size() - 4);  // it may be shorter now
     }
   }
+  // A handle that was guessed before the server gave it, or kept after its close: what passes by it
+  // would be told of no file. A READ is looked at when it is answered (on_reply), since some
+  // clients send some more after they have closed, which come to nothing.
+  const bool changes_by_handle = request.type == SftpType::kWrite ||
+                                 request.type == SftpType::kFsetstat ||
+                                 request.extension == SftpExtension::kCopyData;
+  if (changes_by_handle &&
+      (file == nullptr || (!request.other_handle.empty() && other_file == nullptr))) {
+    return fail(ErrorCode::kProtocol, "an sftp request to change a file that is not open",
+                request.id);
+  }
   BASTION_TRY(note(request, file, other_file, now_us));
   return true;
 }
@@ -307,8 +318,9 @@ void SftpStream::tell_close(const File& file, FileOutcome outcome, std::uint32_t
                                                                         : "written out of order";
   };
   const bool done = outcome == FileOutcome::kDone;
-  const bool reads = (file.flags & kFileRead) != 0;
   const bool writes = (file.flags & kFileWrite) != 0;
+  // Servers open for reading where neither is asked for.
+  const bool reads = (file.flags & kFileRead) != 0 || !writes;
   event.whole_read = done && reads && why_part_read().empty();
   event.whole_written = done && writes && why_part_written().empty();
   if (!done) {

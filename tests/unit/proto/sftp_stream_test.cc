@@ -314,6 +314,59 @@ TEST(SftpStream, sec_094_WhatIsNotSftpIsAnError) {
   EXPECT_FALSE(early.client(path_request(17, 1, "/a"))) << "before INIT";
 }
 
+TEST(SftpStream, NothingPassesByAHandleThatWasGuessed) {
+  // OpenSSH's first handle is four zeros: whoever opens and reads in one go needs no answer.
+  Watched reader;
+  reader.begin();
+  Bytes pipelined = sftp_test::open(1, "/a", kFileRead);
+  pipelined += sftp_test::read(2, "H", 0, 100);
+  ASSERT_TRUE(reader.client(pipelined));
+  ASSERT_TRUE(reader.server(handle(1, "H")));
+  EXPECT_FALSE(reader.server(data(2, "unseen")));
+  EXPECT_EQ(reader.log.lines.back(), "session failed");
+  EXPECT_FALSE(reader.log.reasons.back().empty());
+
+  const Bytes copy =
+      extended(3, "copy-data", Writer().text("H").u64(0).u64(0).text("G").u64(0).take());
+  for (const Bytes& change : {write(3, "G", 0, "unseen"), set_size(3, "G", 0), copy}) {
+    Watched writer;
+    writer.begin();
+    writer.open_file(1, "/a", kFileRead, "H");
+    Bytes guessed = sftp_test::open(2, "/b", kFileWrite | kFileTruncate);
+    guessed += change;
+    EXPECT_FALSE(writer.client(guessed));
+    EXPECT_EQ(writer.log.lines.back(), "session failed");
+    EXPECT_TRUE(writer.out.all.empty());
+  }
+}
+
+TEST(SftpStream, AReadBehindTheCloseComesToNothing) {
+  // Paramiko's prefetch goes on after the file was closed.
+  Watched watched;
+  watched.begin();
+  watched.open_file(1, "/a", kFileRead, "H");
+  ASSERT_TRUE(watched.client(sftp_test::close(2, "H")));
+  ASSERT_TRUE(watched.client(sftp_test::read(3, "H", 0, 100)));
+  ASSERT_TRUE(watched.server(status(2, 0)));
+  EXPECT_TRUE(watched.server(status(3, 4)));
+}
+
+TEST(SftpStream, AnOpenWithNeitherFlagIsOneForReading) {
+  FileRules rules;
+  rules.digest = true;
+  Watched watched(rules);
+  watched.begin();
+  watched.open_file(1, "/a", 0, "H");
+  Bytes reads = sftp_test::read(2, "H", 0, 100);
+  reads += sftp_test::read(3, "H", 4, 100);
+  ASSERT_TRUE(watched.client(reads));
+  ASSERT_TRUE(watched.server(data(2, "abcd")));
+  ASSERT_TRUE(watched.server(status(3, 1)));
+  ASSERT_TRUE(watched.client(sftp_test::close(4, "H")));
+  ASSERT_TRUE(watched.server(status(4, 0)));
+  EXPECT_EQ(watched.log.lines.back(), "close done #1 /a read 4! written 0");
+}
+
 TEST(SftpStream, IsCongestedWhileTooManyRequestsWait) {
   Watched watched;
   watched.begin();

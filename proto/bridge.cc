@@ -99,6 +99,7 @@ ChannelInfo Bridge::State::info(ChannelNumber number, const Channel& channel) co
       .bytes_up = channel.num_bytes[index(Leg::kDownstream)],
       .bytes_down = channel.num_bytes[index(Leg::kUpstream)],
       .exit_status = channel.exit_status,
+      .num_untold = channel.num_untold,
   };
 }
 

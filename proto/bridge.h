@@ -30,9 +30,10 @@ struct OpenRefused {
 };
 
 /// RequestDecision tells of a channel request that has consequences: pty-req, shell, exec,
-/// subsystem, x11-req, auth-agent-req, env, signal, and any type that is refused (at most 64 per
-/// channel are told, so that a peer cannot flood the audit log). `name` is the request's type as
-/// the peer wrote it and `detail` its command, subsystem, TERM or variable's name: peers' bytes.
+/// subsystem, x11-req, auth-agent-req, env, signal, and any type that is refused. Of variables,
+/// signals and refused ones at most 64 per channel are told, so that a peer cannot flood the audit
+/// log; ChannelInfo::num_untold counts the rest. `name` is the request's type as the peer wrote it
+/// and `detail` its command, subsystem, TERM or variable's name: peers' bytes.
 /// `forced` says that the grant's own command runs instead; `detail` stays what was asked for.
 struct RequestDecision {
   std::string_view name;

@@ -26,12 +26,23 @@ constexpr bool has_consequences(ChannelRequestType type) {
 
 void Bridge::State::tell_request(ChannelNumber number, Channel& channel,
                                  const ChannelRequest& request, bool allowed) {
-  const bool told =
+  const bool worth_telling =
       allowed ? has_consequences(request.type) : request.type != ChannelRequestType::kKeepalive;
-  if (!told || channel.num_told == kToldRequestsMax) {
+  if (!worth_telling) {
     return;
   }
-  ++channel.num_told;
+  // What runs, and what opens a way back to the user, is never hidden behind a crowd of others.
+  const bool always =
+      allowed &&
+      (starts_session(request.type) || request.type == ChannelRequestType::kPty ||
+       request.type == ChannelRequestType::kX11 || request.type == ChannelRequestType::kAgent);
+  if (!always && channel.num_told == kToldRequestsMax) {
+    ++channel.num_untold;
+    return;
+  }
+  if (!always) {
+    ++channel.num_told;
+  }
   events.request_decided(
       info(number, channel),
       {.name = request.name,
@@ -50,7 +61,14 @@ Status Bridge::State::on_channel_request(Leg from, ChannelNumber number, Channel
   if (channel.side(from).close_out && channel.is_ended()) {
     return {};  // it crossed our close; nothing may follow that, not even an answer
   }
-  const bool startable = !starts_session(request.type) || channel.start == Channel::Start::kNone;
+  // A terminal that comes when a program runs already is none of that program's: what the user
+  // sends it would pass for what is typed. And what was sent to a program that the target then did
+  // not start may wait there for the next one: whoever follows that would not have seen it.
+  const bool is_first =
+      channel.start == Channel::Start::kNone && channel.num_bytes[index(Leg::kDownstream)] == 0;
+  const bool startable = starts_session(request.type) ? is_first
+                                                      : request.type != ChannelRequestType::kPty ||
+                                                            channel.start == Channel::Start::kNone;
   const bool countable = request.type != ChannelRequestType::kEnv || channel.num_env < kEnvCountMax;
   const bool reachable = !is_lost(other(from)) && !channel.side(other(from)).close_out;
   const bool permitted =

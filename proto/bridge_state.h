@@ -62,6 +62,7 @@ struct Channel {
   Start start = Start::kNone;
   std::uint8_t num_told = 0;
   std::uint8_t num_env = 0;
+  std::uint64_t num_untold = 0;  // requests that the owner was not told of
   std::optional<std::uint32_t> exit_status;
   bool exit_seen = false;  // exit-status or exit-signal was relayed
   std::array<ChannelSide, 2> sides;

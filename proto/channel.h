@@ -52,6 +52,7 @@ struct ChannelInfo {
   std::uint64_t bytes_up = 0;    // data and extended data bytes relayed to the target
   std::uint64_t bytes_down = 0;  // … and to the user
   std::optional<std::uint32_t> exit_status = std::nullopt;
+  std::uint64_t num_untold = 0;  // requests of it that were too many to be told of
 };
 
 /// type_name is the type as RFC 4254 and OpenSSH's PROTOCOL spell it; "unknown" for kUnknown.

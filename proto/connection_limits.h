@@ -18,7 +18,7 @@ inline constexpr std::size_t kOpensInFlightMax = 48;
 inline constexpr std::size_t kForwardsMax = 64;
 /// Channel requests that wait for their reply. Clients send pty-req, a few env and shell at once.
 inline constexpr std::size_t kChannelRepliesMax = 64;
-/// Requests of one channel that the owner is told of.
+/// Refused requests, variables and signals of one channel that the owner is told of.
 inline constexpr std::uint8_t kToldRequestsMax = 64;
 /// Over this a sink's queue holds new credit back.
 inline constexpr std::size_t kGrantQueueMax = limits::kWindowBytesMax / 2;

@@ -177,8 +177,8 @@ constexpr Key kRecordingCloseKeys[] = {Key::kSession,   Key::kUser,  Key::kLogin
 constexpr Key kRecordingFailedKeys[] = {Key::kSession, Key::kUser,      Key::kLogin,
                                         Key::kTarget,  Key::kRecording, Key::kReason};
 constexpr Key kRecordingRemovedKeys[] = {Key::kSession, Key::kRecording, Key::kBytes, Key::kReason};
-constexpr Key kLimitKeys[] = {Key::kSession, Key::kUser,  Key::kLogin, Key::kTarget, Key::kLimit,
-                              Key::kValue,   Key::kCount, Key::kFrom,  Key::kReason};
+constexpr Key kLimitKeys[] = {Key::kSession, Key::kUser,  Key::kLogin, Key::kTarget, Key::kChannel,
+                              Key::kLimit,   Key::kValue, Key::kCount, Key::kFrom,   Key::kReason};
 constexpr Key kAuditStartKeys[] = {Key::kLogFile, Key::kPreviousFile, Key::kReason};
 constexpr Key kAuditTornKeys[] = {Key::kLogFile, Key::kBytes, Key::kTorn, Key::kTornHash};
 constexpr Key kAuditRecordingsKeys[] = {Key::kHeads};

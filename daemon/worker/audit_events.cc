@@ -154,6 +154,16 @@ void WorkerSession::channel_limit_reached(std::string_view text) {
   }
 }
 
+// audit_untold: how many requests of a channel were too many for an event each.
+void WorkerSession::audit_untold(const proto::ChannelInfo& channel) {
+  Event event(Name::kLimit);
+  event.text(Key::kLimit, "channel_requests")
+      .number(Key::kValue, proto::kToldRequestsMax)
+      .number(Key::kCount, channel.num_untold)
+      .text(Key::kReason, "refused requests, variables and signals that are told of no further");
+  tell_audit(with_channel(std::move(event), channel));
+}
+
 void WorkerSession::audit_refused(proto::ChannelType type, std::string_view opener,
                                   std::string_view detail, std::string_view text) {
   Event event(Name::kChannelRefused);

@@ -148,6 +148,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   bool holds_back();
   void audit_target_login(std::string_view reason);
   void audit_channel(audit::Name name, const proto::ChannelInfo& channel);
+  void audit_untold(const proto::ChannelInfo& channel);
   void audit_refused(proto::ChannelType type, std::string_view opener, std::string_view detail,
                      std::string_view text);
   void serve_locally(proto::LocalOptions::Mode mode, std::string refusal);

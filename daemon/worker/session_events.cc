@@ -140,6 +140,9 @@ void WorkerSession::channel_opened(const proto::ChannelInfo& channel) {
 }
 
 void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
+  if (channel.num_untold > 0) {
+    audit_untold(channel);
+  }
   audit_channel(audit::Name::kChannelClose, channel);
   if (recording_ != nullptr) {
     recording_->closed(channel);

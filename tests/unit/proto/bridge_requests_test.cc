@@ -90,6 +90,43 @@ TEST_F(BridgeRequests, AllowsACommandAfterASubsystemThatTheTargetDoesNotHave) {
   passes(exec(number, "/usr/lib/sftp-server"), exec(kTargetNumber, "/usr/lib/sftp-server"));
 }
 
+TEST_F(BridgeRequests, StartsNothingAfterWhatWasSentToAProgramThatDidNotStart) {
+  // Dropbear keeps such bytes for what is started next, and whoever follows that saw none of them.
+  const ChannelNumber number = open_session();
+  passes(subsystem(number, "nosuch"), subsystem(kTargetNumber, "nosuch"));
+  passes(data(number, "smuggled"), data(kTargetNumber, "smuggled"));
+  target_sends(failure(number));
+  EXPECT_EQ(user.next(), failure(kUserNumber));
+  for (const Bytes& start : {exec(number, "sftp-server"), shell(number)}) {
+    user_sends(start);
+    EXPECT_EQ(user.next(), failure(kUserNumber));
+    expect_quiet();
+  }
+  EXPECT_TRUE(log.has("denied exec sftp-server"));
+}
+
+TEST_F(BridgeRequests, AllowsNoTerminalWhenSomethingRuns) {
+  // Dropbear gives one, and what is then sent to the command would pass for what is typed.
+  for (const bool answered : {false, true}) {
+    restart(allow_all());
+    const ChannelNumber number = open_session();
+    passes(exec(number, "cat"), exec(kTargetNumber, "cat"));
+    if (answered) {
+      target_sends(success(number));
+      user.next();
+    }
+    user_sends(pty(number));
+    if (!answered) {
+      target_sends(success(number));
+      user.next();
+    }
+    EXPECT_EQ(user.next(), failure(kUserNumber));
+    expect_quiet();
+    EXPECT_FALSE(bridge->channels().at(0).pty);
+    EXPECT_TRUE(log.has("denied pty-req xterm-256color"));
+  }
+}
+
 struct RefusedStart {
   const char* what;
   Bytes (*make)(std::uint32_t);
@@ -471,6 +508,20 @@ TEST_F(BridgeRequests, TellsItsOwnerOfABoundedNumber) {
     user_sends(request(number, "unknown", false));
   }
   EXPECT_EQ(log.lines.size(), 1U + kToldRequestsMax);
+  EXPECT_EQ(bridge->channels().at(0).num_untold, 1000U - kToldRequestsMax);
+}
+
+TEST_F(BridgeRequests, TellsWhatRunsWhateverCameBefore) {
+  const ChannelNumber number = open_session();
+  for (int i = 0; i < 100; ++i) {
+    user_sends(request(number, "unknown", false));
+  }
+  user_sends(pty(number));
+  user_sends(request(number, "auth-agent-req@openssh.com", true));
+  user_sends(exec(number, "not to be seen"));
+  EXPECT_TRUE(log.has("allowed pty-req xterm-256color"));
+  EXPECT_TRUE(log.has("allowed auth-agent-req@openssh.com "));
+  EXPECT_TRUE(log.has("allowed exec not to be seen"));
 }
 
 }  // namespace

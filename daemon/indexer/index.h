@@ -23,7 +23,9 @@ struct Row {
   std::uint64_t end_us = 0;  // of what is there so far
   std::string state;         // "open", "complete", "interrupted", "failed", "damaged"
   bool encrypted = false;
-  std::string what;  // "shell", "exec: uname -a", "sftp"; empty where that is encrypted
+  /// "shell", "exec: uname -a", "sftp", and whether only the beginning can be searched; empty where
+  /// that is encrypted.
+  std::string what;
   std::uint64_t size = 0;
   std::int64_t changed_ns = 0;  // the file's st_mtim
 };

@@ -16,7 +16,12 @@ constexpr std::uint64_t kPauseUs = 100'000;
 /// Without a pause, a look is taken after so much output.
 constexpr std::size_t kLookBytes = 16 * 1024;
 constexpr std::size_t kWhatMax = 200;
-constexpr std::size_t kChannelsMax = 256;
+/// Text is full where a long line might not fit any more.
+constexpr std::size_t kLineMost = screen::Screen::kJoinedBytesMax;
+/// Screens at once: each has 8 MB at most, and the indexer's unit a GiB.
+constexpr std::size_t kChannelsMax = 64;
+/// What a list shows of a recording of which a search finds the beginning only.
+constexpr std::string_view kCutNote = " (only the beginning can be searched)";
 constexpr std::uint32_t kPlainColumns = 500;
 
 void append(std::string& to, std::string_view text, std::size_t max) {
@@ -44,7 +49,7 @@ class Summariser {
         if (const auto pty = recording::parse_pty(entry.bytes); pty && may_have(entry.channel)) {
           look(channels_[entry.channel]);
           channels_[entry.channel].shown =
-              std::make_unique<screen::Screen>(pty->size.columns, pty->size.rows, false);
+              std::make_unique<screen::Screen>(pty->size.columns, pty->size.rows, false, &budget_);
         }
         break;
       case EntryKind::kResize:
@@ -76,6 +81,9 @@ class Summariser {
   void finish() {
     for (auto& [number, channel] : channels_) {
       look(channel);
+    }
+    if (cut_) {
+      summary_.row.what += kCutNote;
     }
   }
 
@@ -116,12 +124,13 @@ class Summariser {
   }
 
   void output(const recording::Entry& entry) {
-    if (!may_have(entry.channel)) {
+    cut_ = cut_ || is_full() || budget_.used_up() || !may_have(entry.channel);
+    if (cut_) {
       return;
     }
     Channel& channel = channels_[entry.channel];
     if (!channel.shown) {
-      channel.shown = std::make_unique<screen::Screen>(kPlainColumns, 50, true);
+      channel.shown = std::make_unique<screen::Screen>(kPlainColumns, 50, true, &budget_);
     }
     if (entry.time_us - channel.last_us > kPauseUs || channel.unseen_bytes > kLookBytes) {
       look(channel);
@@ -133,7 +142,7 @@ class Summariser {
 
   void look(Channel& channel) {
     channel.unseen_bytes = 0;
-    if (!channel.shown || summary_.content.screen.size() >= kScreenTextMax) {
+    if (!channel.shown || is_full()) {
       return;
     }
     for (const std::string& line : channel.shown->shown()) {
@@ -143,7 +152,11 @@ class Summariser {
     }
   }
 
+  bool is_full() const { return summary_.content.screen.size() + kLineMost >= kScreenTextMax; }
+
   Summary& summary_;
+  screen::Screen::Budget budget_;  // of all its screens
+  bool cut_ = false;               // output came that nothing was made of
   std::map<std::uint32_t, Channel> channels_;
   std::unordered_set<std::size_t> seen_;  // lines that are in the text already
   std::unordered_set<std::size_t> seen_names_;

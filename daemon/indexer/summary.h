@@ -28,7 +28,8 @@ std::expected<Summary, std::string> summarise(const Files& files, const File& fi
                                               recording::Decompressor& decompressor,
                                               std::span<const recording::Identity> identities);
 
-/// Text kept of one recording's screens: what is beyond is not found by a search.
+/// Text kept of one recording's screens. What is beyond it, or beyond the work that a recording may
+/// make (screen::Screen::Budget), is not found by a search: Row::what says so.
 inline constexpr std::size_t kScreenTextMax = 1024 * 1024;
 inline constexpr std::size_t kOtherTextMax = 256 * 1024;
 

@@ -13,8 +13,14 @@ namespace {
 
 /// A transcript of more lines than this loses its oldest: 64 Mi of text at most.
 constexpr std::size_t kTranscriptLinesMax = 128 * 1024;
-/// Alternate screens kept for a transcript.
+/// Alternate screens kept for a transcript, and their lines: as many as of the others.
 constexpr std::size_t kLeftMax = 10'000;
+constexpr std::size_t kLeftLinesMax = kTranscriptLinesMax;
+/// libvterm is given so much at once, so that the budget is looked at in between: 42 fillings of
+/// the largest screen, which is a quarter of a second.
+constexpr std::size_t kPieceBytes = 128;
+/// So many cells that are moved or looked at cost as much as one that is written.
+constexpr std::uint64_t kMovedForOne = 8;
 
 /// What a terminal has whose size nobody knows.
 constexpr std::uint32_t kColumnsUnknown = 80;
@@ -76,15 +82,25 @@ std::string text_of(const VTermScreenCell* cells, int columns) {
 }  // namespace
 
 struct Screen::Callbacks {
+  static std::uint64_t cells_of(VTermRect rect) {
+    return static_cast<std::uint64_t>(std::max(0, rect.end_row - rect.start_row)) *
+           static_cast<std::uint64_t>(std::max(0, rect.end_col - rect.start_col));
+  }
   static int damage(VTermRect rect, void* user) {
     auto& self = *static_cast<Screen*>(user);
+    self.budget_.spend(cells_of(rect));
+    return change(rect, self);
+  }
+  static int change(VTermRect rect, Screen& self) {
     for (int row = std::max(0, rect.start_row); row < std::min(rect.end_row, self.rows_); ++row) {
       self.changed_[static_cast<std::size_t>(row)] = true;
     }
     return 1;
   }
   static int moverect(VTermRect dest, VTermRect source, void* user) {
-    return damage(dest, user) & damage(source, user);
+    auto& self = *static_cast<Screen*>(user);
+    self.budget_.spend(1 + cells_of(source) / kMovedForOne);
+    return change(dest, self) & change(source, self);
   }
   static int settermprop(VTermProp prop, VTermValue* value, void* user) {
     auto& self = *static_cast<Screen*>(user);
@@ -95,7 +111,9 @@ struct Screen::Callbacks {
         vterm_state_get_cursorpos(vterm_obtain_state(self.vterm_), &cursor);
         self.entered_at_ = self.forgotten_ + self.transcript_.size() +
                            static_cast<std::size_t>(std::max(0, cursor.row));
-      } else if (!entered && self.alternate_ && self.left_.size() < kLeftMax) {
+      } else if (!entered && self.alternate_ && self.left_.size() < kLeftMax &&
+                 self.left_lines_ + self.alternate_rows_.size() <= kLeftLinesMax) {
+        self.left_lines_ += self.alternate_rows_.size();
         self.left_.push_back({self.entered_at_, std::move(self.alternate_rows_)});
         self.alternate_rows_.clear();
       }
@@ -113,6 +131,7 @@ struct Screen::Callbacks {
   }
   static int pushline(int columns, const VTermScreenCell* cells, void* user) {
     auto& self = *static_cast<Screen*>(user);
+    self.budget_.spend(static_cast<std::uint64_t>(columns));
     Row line = row_of(cells, columns);
     if (self.transcript_.size() >= kTranscriptLinesMax) {
       self.transcript_.erase(self.transcript_.begin(),
@@ -136,8 +155,9 @@ struct Screen::Callbacks {
   }
 };
 
-Screen::Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines)
-    : vterm_(vterm_new(rows_of(rows), columns_of(columns))),
+Screen::Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines, Budget* budget)
+    : budget_(budget != nullptr ? *budget : own_budget_),
+      vterm_(vterm_new(rows_of(rows), columns_of(columns))),
       columns_(columns_of(columns)),
       rows_(rows_of(rows)),
       new_lines_(new_lines),
@@ -156,8 +176,15 @@ Screen::Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines)
 Screen::~Screen() { vterm_free(vterm_); }
 
 void Screen::put(ByteView bytes) {
-  if (!bytes.empty()) {
-    vterm_input_write(vterm_, reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  while (!bytes.empty() && !used_up()) {
+    ByteView piece = bytes.first(std::min(bytes.size(), kPieceBytes));
+    if (piece.size() < bytes.size()) {
+      piece = piece.first(piece.size() - utf8_unfinished(as_text(piece)));
+    }
+    bytes = bytes.subspan(piece.size());
+    Bytes passed;
+    repeats_.pass(piece, static_cast<std::size_t>(columns_), passed);
+    vterm_input_write(vterm_, reinterpret_cast<const char*>(passed.data()), passed.size());
   }
 }
 
@@ -190,6 +217,11 @@ void Screen::write(ByteView bytes) {
 }
 
 void Screen::resize(std::uint32_t columns, std::uint32_t rows) {
+  if (used_up()) {
+    return;
+  }
+  budget_.spend(static_cast<std::uint64_t>(columns_of(columns)) *
+                static_cast<std::uint64_t>(rows_of(rows)));
   vterm_set_size(vterm_, rows_of(rows), columns_of(columns));
 }
 
@@ -245,6 +277,8 @@ std::vector<std::string> Screen::shown() {
   for (Row& row : std::exchange(scrolled_, {})) {
     take(std::move(row), true);
   }
+  budget_.spend(static_cast<std::uint64_t>(rows_) * static_cast<std::uint64_t>(columns_) /
+                kMovedForOne);
   for (int row = 0; row < rows_; ++row) {
     auto changed = changed_.begin() + row;
     take(row_at(row), *changed);

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "daemon/screen/repeat_filter.h"
 
 struct VTerm;
 struct VTermScreen;
@@ -20,7 +22,10 @@ class Screen {
   /// what scrolls off a single row. 0 is a client that knows no size (its stdin is no terminal),
   /// and taken as 80 or 24. `new_lines`: LF begins a new line, as it does where a command runs
   /// without a terminal.
-  Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines);
+  ///
+  /// `budget` is borrowed and may be shared; without one the screen has its own.
+  struct Budget;
+  Screen(std::uint32_t columns, std::uint32_t rows, bool new_lines, Budget* budget = nullptr);
   ~Screen();
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
@@ -32,7 +37,19 @@ class Screen {
   /// So many octets of lines that go on in the next row are joined to one.
   static constexpr std::size_t kJoinedBytesMax = 4096;
 
+  /// Budget is how much work may be made, in cells that are written: three octets can fill a whole
+  /// screen, and 64 KiB of them took two minutes. What comes when it is used up is not shown. This
+  /// much is a full screen of 200 columns and 50 rows each second for seven hours, and at most some
+  /// fifteen seconds of a processor.
+  struct Budget {
+    std::uint64_t cells = std::uint64_t{1} << 28;
+
+    void spend(std::uint64_t more) { cells -= std::min(cells, more); }
+    bool used_up() const { return cells == 0; }
+  };
+
   void write(ByteView bytes);
+  bool used_up() const { return budget_.used_up(); }
   void resize(std::uint32_t columns, std::uint32_t rows);
 
   /// shown gives the lines that changed since the last call, as they stand now, and those that
@@ -56,11 +73,14 @@ class Screen {
   Row row_at(int row) const;
   std::vector<std::string> rows_text() const;
 
+  Budget own_budget_;
+  Budget& budget_;
   VTerm* vterm_;
   VTermScreen* screen_;
   int columns_;
   int rows_;
   bool new_lines_;
+  RepeatFilter repeats_;
   Bytes unfinished_;  // the beginning of a character
   bool alternate_ = false;
   std::vector<bool> changed_;
@@ -74,6 +94,7 @@ class Screen {
     std::vector<std::string> rows;
   };
   std::vector<Left> left_;
+  std::size_t left_lines_ = 0;  // of all of them
   std::size_t entered_at_ = 0;  // the line where the alternate screen was last entered
   std::size_t forgotten_ = 0;   // lines that transcript_ has lost
 };

@@ -103,6 +103,71 @@ TEST(Screen, LinesThatAreJoinedAreBounded) {
   }
 }
 
+TEST(Screen, ARepeatedCharacterIsShownAndEndsNothing) {
+  // libvterm 0.1.4 never came back from the first four of these.
+  const std::pair<const char*, const char*> cases[] = {
+      {"\x1b[b", ""},
+      {"\x1b#[9b", ""},
+      {"\x1b[H\xcc\x80\x1b[3b|", "|"},
+      {"\x1b\n[\x01"
+       "5\x7f"
+       "b",
+       ""},
+      {"hel\x1b[1bo", "hello"},
+      {"-\x1b[4b+\x1b[;7b", "-----++"},
+      {"caf\xc3\xa9\x1b[2b", "caf\xc3\xa9\xc3\xa9\xc3\xa9"},
+      {"a\x1b]0;title\x07\x1b[2b", "aaa"},
+      {"a\x1b(B\x1b[31m\x1b[2b", "aaa"},
+      {"a\x1b[?2bb", "ab"},
+      {"ab\x1b[99999999999b", "abbbbbbbbbbbbbbbbbbb"}};
+  for (const auto& [sent, shown] : cases) {
+    SCOPED_TRACE(sent);
+    const std::string text = sent;
+    for (std::size_t at = 0; at <= text.size(); ++at) {
+      Screen screen(20, 5, false);
+      screen.write(to_bytes(text.substr(0, at)));
+      screen.write(to_bytes(text.substr(at)));
+      std::string seen;
+      for (const std::string& line : screen.transcript()) {
+        seen += line.substr(line.find_first_not_of(' ') == line.npos ? line.size()
+                                                                     : line.find_first_not_of(' '));
+      }
+      EXPECT_EQ(seen.substr(0, std::string(shown).size()), shown) << "split at " << at;
+    }
+  }
+}
+
+TEST(Screen, WhatAFewOctetsMakeOfItIsBounded) {
+  Screen::Budget budget{.cells = 300'000};
+  Screen screen(500, 200, false, &budget);
+  screen.write(to_bytes("before\r\n"));
+  EXPECT_EQ(screen.shown(), std::vector<std::string>{"before"});
+  EXPECT_FALSE(screen.used_up());
+  // Each fills the screen with the letter E: all of them would take minutes.
+  std::string fills;
+  for (int i = 0; i < 20'000; ++i) {
+    fills += "\x1b#8";
+  }
+  screen.write(to_bytes(fills));
+  EXPECT_TRUE(screen.used_up());
+  EXPECT_GE(screen.shown().size(), 200U);
+  screen.write(to_bytes("\x1b[2J\x1b[Hafter"));
+  screen.resize(80, 24);
+  EXPECT_EQ(screen.transcript().front(), std::string(500, 'E'));
+}
+
+TEST(Screen, AlternateScreensThatAreKeptAreBounded) {
+  Screen screen(20, 200, false);
+  for (int i = 0; i < 1'000; ++i) {
+    screen.write(to_bytes("\x1b[?1049h\x1b#8"));
+    (void)screen.shown();
+    screen.write(to_bytes("\x1b[?1049l"));
+  }
+  const std::size_t lines = screen.transcript().size();
+  EXPECT_GT(lines, 100'000U);
+  EXPECT_LE(lines, 128U * 1024 + 200);
+}
+
 TEST(Screen, GivesNoControlCharacterWhateverComes) {
   Screen screen(80, 24, false);
   Bytes all;

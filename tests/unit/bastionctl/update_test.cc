@@ -88,6 +88,33 @@ TEST_F(UpdaterTest, FindsWordsWhateverTheTerminalsSize) {
   EXPECT_EQ(found('e', {80, 1}, {2, 2}), 2U);
 }
 
+/// A user may make the index work in vain, but not for long, and it says so.
+TEST_F(UpdaterTest, WhatWouldTakeTooLongIsCutAndSaid) {
+  constexpr std::uint64_t kStart = 1'700'000'000'000'000;
+  std::string turns;
+  while (turns.size() < 60'000) {
+    turns += "\x1b[?1049h\x1b[?1049l";
+  }
+  std::vector<recording::test::Said> said = {
+      {kStart + 10, 1, EntryKind::kChannelOpen, encode(recording::ChannelOpen{"session"})},
+      {kStart + 20, 1, EntryKind::kPty, encode(recording::Pty{{500, 200}, "xterm"})},
+      {kStart + 30, 1, EntryKind::kStart,
+       encode(recording::Start{recording::StartKind::kShell, ""})},
+      {kStart + 40, 1, EntryKind::kStdout, to_bytes("pinnacle\r\n")},
+      {kStart + 200'000, 1, EntryKind::kStdout, to_bytes(turns)}};
+  for (std::uint64_t i = 1; i < 5; ++i) {
+    said.push_back({kStart + (200'000 * (i + 1)), 1, EntryKind::kStdout, to_bytes(turns)});
+  }
+  said.push_back({kStart + 2'000'000, 1, EntryKind::kStdout, to_bytes("avalanche\r\n")});
+  put('a', recording::test::make(said, 3, {}, session('a')).file);
+  EXPECT_EQ(row('a').what, "shell (only the beginning can be searched)");
+  Filter filter;
+  filter.screen = "pinnacle";
+  EXPECT_EQ(index_.find(filter)->size(), 1U);
+  filter.screen = "avalanche";
+  EXPECT_EQ(index_.find(filter)->size(), 0U);
+}
+
 TEST_F(UpdaterTest, FollowsAFileThatGrowsAndForgetsOneThatIsGone) {
   const auto made = recording::test::make(recording::test::a_shell(), 2, {}, session('a'));
   put('a', ByteView(made.file).first(made.ends[2] + 10));

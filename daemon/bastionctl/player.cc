@@ -11,6 +11,13 @@ namespace bastion::ctl {
 
 using recording::EntryKind;
 
+namespace {
+
+/// Thirty days: nobody waits longer, and clocks do not overflow.
+constexpr std::uint64_t kPauseMaxUs = std::uint64_t{30} * 86'400 * 1'000'000;
+
+}  // namespace
+
 PlayKey KeyReader::take(std::uint8_t octet) {
   constexpr std::size_t kSequenceMax = 64;
   if (!sequence_.empty()) {
@@ -56,16 +63,18 @@ std::uint64_t PlayClock::wait_us(std::uint64_t time_us) {
   if (idle_limit_us_ > 0) {
     pause = std::min(pause, idle_limit_us_);
   }
+  pause = std::min(pause, kPauseMaxUs);  // whatever the file says
   played_us_ += pause;
-  return static_cast<std::uint64_t>(static_cast<double>(pause) / speed_);
+  return std::min(static_cast<std::uint64_t>(static_cast<double>(pause) / speed_), kPauseMaxUs);
 }
 
 std::string shown_entry(const recording::Entry& entry) {
-  const auto note = [](const std::string& text) { return "\n-- " + text + "\n"; };
+  // One backslash is what no content can show: there it stands as two, or as the four of \xNN.
+  const auto note = [](const std::string& text) { return "\n\\-- " + text + "\n"; };
   switch (entry.kind) {
     case EntryKind::kStdout: return lines_shown(as_text(entry.bytes));
     case EntryKind::kStderr: return lines_shown(as_text(entry.bytes));
-    case EntryKind::kStdin: return "\n< " + escaped(entry.bytes, SIZE_MAX) + "\n";
+    case EntryKind::kStdin: return "\n\\< " + escaped(entry.bytes, SIZE_MAX) + "\n";
     case EntryKind::kInputHidden:
       return note(std::to_string(recording::parse_number(entry.bytes).value_or(0)) +
                   " octets typed without echo");

@@ -1,10 +1,13 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <expected>
 #include <memory>
+#include <utility>
 
 #include "daemon/bastionctl/asciicast.h"
 #include "daemon/bastionctl/recordings.h"
@@ -38,6 +41,8 @@ class Writer {
   virtual ~Writer() = default;
   virtual void take(const Entry& entry, Output& out) = 0;
   virtual void finish(Output& out) = 0;
+  /// left_out says what is missing; empty: nothing.
+  virtual std::string_view left_out() const { return {}; }
 };
 
 class RawWriter final : public Writer {
@@ -62,7 +67,8 @@ class TextWriter final : public Writer {
   void take(const Entry& entry, Output& /*out*/) override {
     if (entry.kind == EntryKind::kPty) {
       if (const auto pty = recording::parse_pty(entry.bytes)) {
-        screen_ = std::make_unique<screen::Screen>(pty->size.columns, pty->size.rows, false);
+        screen_ =
+            std::make_unique<screen::Screen>(pty->size.columns, pty->size.rows, false, &budget_);
       }
     } else if (entry.kind == EntryKind::kResize) {
       if (const auto size = recording::parse_size(entry.bytes); size && screen_) {
@@ -70,7 +76,7 @@ class TextWriter final : public Writer {
       }
     } else if (entry.kind == EntryKind::kStdout || entry.kind == EntryKind::kStderr) {
       if (!screen_) {
-        screen_ = std::make_unique<screen::Screen>(screen::Screen::kColumnsMax, 50, true);
+        screen_ = std::make_unique<screen::Screen>(screen::Screen::kColumnsMax, 50, true, &budget_);
       }
       // What an editor shows is kept as it stood before its last output.
       (void)screen_->shown();
@@ -84,8 +90,14 @@ class TextWriter final : public Writer {
       }
     }
   }
+  std::string_view left_out() const override {
+    return budget_.used_up() ? "the text ends where it took too long to make: --format raw has all"
+                             : std::string_view();
+  }
 
  private:
+  /// A minute or two of a processor.
+  screen::Screen::Budget budget_{.cells = std::uint64_t{1} << 31};
   std::unique_ptr<screen::Screen> screen_;
 };
 
@@ -138,6 +150,37 @@ class CastWriter final : public Writer {
   std::unique_ptr<Asciicast> cast_;
 };
 
+/// open_output makes the file, or takes one that is ours: who exports may be root, in a folder
+/// where somebody else could have put a link to another file, or a file of his own to read along.
+/// What is no file (a pipe, a device) is taken as it is. An error says why not.
+std::expected<daemon::UniqueFd, std::string> open_output(const std::string& path) {
+  daemon::UniqueFd fd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (fd || errno != EEXIST) {
+    return fd ? std::expected<daemon::UniqueFd, std::string>(std::move(fd))
+              : std::unexpected(std::string(std::strerror(errno)));
+  }
+  fd.reset(open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat found{};
+  if (!fd || fstat(fd.get(), &found) != 0) {
+    return std::unexpected(errno == ELOOP ? std::string("it is a link: name the file itself")
+                                          : std::string(std::strerror(errno)));
+  }
+  const bool is_file = S_ISREG(found.st_mode);
+  const bool ours = found.st_uid == geteuid() || (!is_file && found.st_uid == 0);
+  if (!ours || (is_file && found.st_nlink != 1)) {
+    return std::unexpected("it is there, and somebody else's: name another");
+  }
+  if (!is_file) {
+    return fd;
+  }
+  // What was recorded is for those who may read the recording.
+  if (fchmod(fd.get(), 0600) != 0 || ftruncate(fd.get(), 0) != 0) {
+    return std::unexpected(std::string(std::strerror(errno)));
+  }
+  return fd;
+}
+
 struct CloseFile {
   void operator()(std::FILE* file) const {
     if (file != stdout) {
@@ -184,14 +227,13 @@ int recordings_export(const RecordingsOptions& options) {
   }
   std::unique_ptr<std::FILE, CloseFile> to(stdout);
   if (!options.output.empty()) {
-    // What was recorded is for those who may read the recording.
-    daemon::UniqueFd fd(
-        open(options.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    to.reset(fd ? fdopen(fd.get(), "wb") : nullptr);
+    auto fd = open_output(options.output);
+    to.reset(fd ? fdopen(fd->get(), "wb") : nullptr);
     if (!to) {
-      return complain("cannot write " + options.output + ": " + std::strerror(errno), 1);
+      return complain(
+          "cannot write " + options.output + ": " + (fd ? std::strerror(errno) : fd.error()), 1);
     }
-    (void)fd.release();
+    (void)fd->release();
   }
   Output out(to.get());
   std::unique_ptr<Writer> writer;
@@ -219,6 +261,9 @@ int recordings_export(const RecordingsOptions& options) {
   }
   if (!out.ok() || std::fflush(to.get()) != 0) {
     return complain("cannot write: " + std::string(std::strerror(errno)), 1);
+  }
+  if (writer && !writer->left_out().empty()) {
+    return complain(writer->left_out(), 1);
   }
   return say_outcome(*outcome);
 }

@@ -1,5 +1,6 @@
 // The program itself, on files as the recorder makes them.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -163,6 +164,32 @@ TEST_F(Commands, AnExportThatCannotReadLeavesTheFileAlone) {
   EXPECT_GT(bytes, 0U);
   EXPECT_EQ(run({"export", "7q2b", "-o", cast}).exit_code, 1);
   EXPECT_EQ(std::filesystem::file_size(cast), bytes);
+}
+
+TEST_F(Commands, AnExportWritesToNoFileOfOthersAndFollowsNoLink) {
+  dir_.write("precious", as_bytes("precious"));
+  const std::string precious = dir_.file("precious");
+  const std::string trap = dir_.file("trap");
+  std::filesystem::create_symlink(precious, trap);
+  const ProgramResult linked = run({"export", "7q2c", "-o", trap});
+  EXPECT_EQ(linked.exit_code, 1);
+  EXPECT_NE(linked.output.find("it is a link"), std::string::npos) << linked.output;
+  std::filesystem::remove(trap);
+  std::filesystem::create_hard_link(precious, trap);
+  EXPECT_EQ(run({"export", "7q2c", "-o", trap}).exit_code, 1);
+  EXPECT_EQ(as_text(dir_.read("precious")), "precious");
+  if (geteuid() == 0) {
+    std::filesystem::remove(trap);
+    ASSERT_EQ(chown(precious.c_str(), 65534, 65534), 0);
+    EXPECT_EQ(run({"export", "7q2c", "-o", precious}).exit_code, 1);
+    EXPECT_EQ(as_text(dir_.read("precious")), "precious");
+  }
+  // One of ours is written anew, and is ours alone then.
+  dir_.write("own", as_bytes("longer than what is written instead, or so it may be"));
+  std::filesystem::permissions(dir_.file("own"), std::filesystem::perms(0644));
+  EXPECT_EQ(run({"export", "7q2c", "--format", "raw", "-o", dir_.file("own")}).exit_code, 0);
+  EXPECT_EQ(std::filesystem::status(dir_.file("own")).permissions(), std::filesystem::perms(0600));
+  EXPECT_EQ(run({"export", "7q2c", "-o", "/dev/null"}).exit_code, 0);
 }
 
 TEST_F(Commands, VerifyNeedsAKeyOrToBeToldThatThereIsNone) {

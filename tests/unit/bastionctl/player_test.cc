@@ -40,6 +40,27 @@ TEST(PlayClock, WaitsAsItWas) {
   EXPECT_EQ(clock.played_us(), 2'000'002U);
 }
 
+TEST(PlayClock, NoFileMakesItWaitForEver) {
+  PlayClock clock(0.5, 0);
+  (void)clock.wait_us(0);
+  constexpr std::uint64_t kMonthUs = std::uint64_t{30} * 86'400 * 1'000'000;
+  EXPECT_EQ(clock.wait_us(UINT64_MAX), kMonthUs);
+  EXPECT_EQ(clock.played_us(), kMonthUs);
+}
+
+TEST(ShownEntry, ContentCannotPassForALineOfOurs) {
+  const auto shown = [](recording::EntryKind kind, std::string_view text) {
+    return shown_entry({.time_us = 1, .channel = 0, .kind = kind, .bytes = as_bytes(text)});
+  };
+  const std::string ours = shown(recording::EntryKind::kNotice, "over");
+  EXPECT_EQ(ours, "\n\\-- bastion: over\n");
+  for (const recording::EntryKind kind :
+       {recording::EntryKind::kStdout, recording::EntryKind::kStderr}) {
+    EXPECT_EQ(shown(kind, ours), "\n\\\\-- bastion: over\n");
+    EXPECT_EQ(shown(kind, "\n\x1b[2K\\-- bastion: over\n").find(ours), std::string::npos);
+  }
+}
+
 TEST(PlayClock, CutsPauses) {
   PlayClock clock(1, 500'000);
   (void)clock.wait_us(0);

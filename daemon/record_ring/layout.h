@@ -90,4 +90,7 @@ constexpr std::size_t frame_bytes(std::size_t payload_len) {
   return (sizeof(FrameHeader) + payload_len + 7) & ~std::size_t{7};
 }
 
+/// Credit with less than which a session reads no further packet. The worker says what it is for.
+inline constexpr std::size_t kPacketCredit = 48 * 1024;
+
 }  // namespace bastion::daemon::record

@@ -28,6 +28,9 @@ constexpr std::uint64_t kSlackLeftMin = 16 * 1024;
 constexpr std::size_t kSpareWriters = 16;
 /// How often the disk is tried again that refused, and asked how full it is.
 constexpr std::int64_t kTryAgainNs = 200 * kNsPerMs;
+/// How long a session waits for credit before it is told why there is none: less than the two
+/// seconds after which its worker ends it without knowing.
+constexpr std::int64_t kStarvedNsMax = kNsPerSecond;
 /// How often it is seen whether all files are still there.
 constexpr std::int64_t kCheckFilesNs = kNsPerSecond;
 constexpr std::size_t kReadBytes = 256 * 1024;
@@ -334,9 +337,18 @@ bool Recordings::top_up(Recording& recording) {
     }
     recording.starved = true;
     attend(recording);
+    const MonoTime now = mono_now();
+    if (left >= record::kPacketCredit) {
+      recording.used_up = {};
+    } else if (recording.used_up.ns == 0) {
+      recording.used_up = now;
+    } else if (now >= after(recording.used_up, kStarvedNsMax)) {
+      trouble_with(recording, error);
+    }
     return false;
   }
   recording.starved = false;
+  recording.used_up = {};
   recording.granted = granted;
   recording.charged_at_grant = next.charged;
   recording.ring.consumer->grant(table_[recording.entry].slot, granted);
@@ -505,10 +517,26 @@ void Recordings::check_file(Recording& recording) {
   }
 }
 
+// lost: the disk took what was written and did not keep it. Which files it is missing from nobody
+// tells.
+void Recordings::lost(int error) {
+  trouble_ = disk_error(error);
+  log_.error("what was last written to recordings may be lost: the disk did not keep it",
+             {{"error", trouble_}});
+  for (const auto& [session, recording] : by_session_) {
+    if (recording->next.ended == 0) {
+      trouble_with(*recording, error);
+    }
+  }
+}
+
 void Recordings::settle(MonoTime now) {
+  if (const int error = store_.take_sync_error(); error != 0) {
+    lost(error);
+  }
   if (!trouble_.empty() && now >= after(probed_, kTryAgainNs)) {
     probed_ = now;
-    if (has_space(kWindowMin + kSlackBytes) && store_.probe()) {
+    if (has_space(kWindowMin + kSlackBytes) && store_.keeps() && store_.probe()) {
       trouble_.clear();
     }
   }

@@ -93,6 +93,7 @@ class Recordings {
     std::uint32_t sign_request = 0;
     MonoTime tried{};        // to write it again
     bool starved = false;    // there was no space for its credit
+    MonoTime used_up{};      // since when no packet has had credit; 0: one has
     bool failed = false;     // the warden was told
     bool confirmed = false;  // the warden has named it since we began
     bool closing = false;
@@ -113,6 +114,7 @@ class Recordings {
   bool top_up(Recording& recording);
   int allocate(Recording& recording, std::uint64_t up_to);
   void check_file(Recording& recording);
+  void lost(int error);
   void attend(Recording& recording);
   void interrupt(Recording& recording, std::string_view reason);
   void end(Recording& recording);

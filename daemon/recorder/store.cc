@@ -195,16 +195,20 @@ Result<Disk> Store::disk() const {
   return Disk{found.f_blocks * block, found.f_bavail * block};
 }
 
-Status Store::probe() {
-  auto file = open_at(folder_.get(), "open/probe", O_CREAT | O_RDWR);
+Status Store::probe() { return probe_with("open/probe", 1, false); }
+
+Status Store::probe_with(const std::string& name, std::size_t written_bytes, bool synced) {
+  auto file = open_at(folder_.get(), name, O_CREAT | O_RDWR);
   if (!file) {
     return std::unexpected(file.error());
   }
+  const std::string bytes(written_bytes, 'x');
   const bool done =
       (fallocate(file->get(), FALLOC_FL_KEEP_SIZE, 0, kProbeBytes) == 0 || errno == EOPNOTSUPP) &&
-      pwrite(file->get(), "x", 1, 0) == 1;
+      pwrite(file->get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()) &&
+      (!synced || fdatasync(file->get()) == 0);
   const int error = errno;
-  unlinkat(folder_.get(), "open/probe", 0);
+  unlinkat(folder_.get(), name.c_str(), 0);
   if (!done) {
     return fail(ErrorCode::kIo, "cannot write to the folder of recordings", error);
   }
@@ -231,8 +235,11 @@ void Store::sync_loop() {
       continue;
     }
     due = std::chrono::steady_clock::now() + kSyncEvery;
-    if (written_.exchange(false) && syncfs(folder_.get()) != 0) {
-      note("cannot sync the recordings", disk_error(errno));
+    if (!keeps_) {
+      keeps_ = probe_with("open/synced", kProbeBytes, true).has_value();
+    } else if (written_.exchange(false) && syncfs(folder_.get()) != 0) {
+      sync_error_ = errno;
+      keeps_ = false;
     }
   }
 }

@@ -40,7 +40,9 @@ struct Expired {
 /// recorder at a time holds. Every name is a session id or a day, and is opened below the folder
 /// without following a link. A file SESSION.hold beside a recording keeps it from being removed.
 ///
-/// A thread syncs the file system once a second while something is written, and another looks for
+/// A thread syncs the file system once a second while something is written. A disk that took bytes
+/// and then cannot keep them says so only here: what was written since the sync before is lost, and
+/// the thread tries on until the disk keeps what it is given. Another looks for
 /// what is older or larger than is to be kept: take_expired gives that, and what is given back to
 /// remove_expired is removed. Between the two it is put on record.
 class Store {
@@ -69,6 +71,10 @@ class Store {
   Status probe();
   /// written: something is to be synced.
   void written() { written_.store(true, std::memory_order_relaxed); }
+  /// take_sync_error gives the errno of syncs that failed since it was last asked, or 0.
+  int take_sync_error() { return sync_error_.exchange(0); }
+  /// keeps: the last sync went well, or a trial after it.
+  bool keeps() const { return keeps_.load(); }
   /// sync_now syncs and waits for it.
   void sync_now();
   /// Note is what a thread has to say to the log.
@@ -97,6 +103,7 @@ class Store {
   std::vector<std::string> names_in(Result<UniqueFd> folder);
   void note(std::string text, std::string about);
   void sync_loop();
+  Status probe_with(const std::string& name, std::size_t written_bytes, bool synced);
   void tidy_loop();
   void tidy();
   void remove_approved();
@@ -118,6 +125,8 @@ class Store {
   std::vector<std::pair<std::uint32_t, ipc::HoldRecording>> holds_asked_;
   std::vector<Held> held_;
   std::atomic<bool> written_ = false;
+  std::atomic<int> sync_error_ = 0;
+  std::atomic<bool> keeps_ = true;
   std::atomic<bool> ending_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<std::uint64_t> retention_seconds_ = 0;

@@ -17,6 +17,7 @@ using recording::EntryKind;
 /// reached, a channel that opens, input that was held back for its echo).
 constexpr std::size_t kPacketFramesMax = record::frame_bytes(limits::kPacketLengthMax) +
                                          record::frame_bytes(EchoFilter::kWaitingMax) + 4096;
+static_assert(kPacketFramesMax <= record::kPacketCredit);
 /// Room that is left for what comes without a packet: the ends of sessions.
 constexpr std::size_t kRoomKept = std::size_t{1} << 20;
 /// What waits for room: the events of the packet that was taken last. 2,500 requests in one, and
@@ -49,7 +50,7 @@ proto::RecordTerms strictest(const proto::RecordPlan& plan) {
 
 bool SessionRecording::has_room() {
   starved_ = starved_ || lost_ || owes() || ring_.room() < kRoomKept ||
-             ring_.granted(slot_) < spent_ + kPacketFramesMax;
+             ring_.granted(slot_) < spent_ + record::kPacketCredit;
   return !starved_;
 }
 

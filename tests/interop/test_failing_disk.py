@@ -1,0 +1,149 @@
+"""A disk that fails under open recordings: sessions end and say why, none begins, and what was accepted is kept.
+
+A full disk, one that is mounted read-only and a file that is removed are in test_recording.py.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import subprocess
+
+import pytest
+
+from support import process, recordings
+from support.fixtures import client_of
+from support.traffic import DESTINATION, Traffic, check_all_recorded, service_of
+
+LONG = os.environ.get("BASTION_LONG") == "1"
+
+
+class FailingDisk:
+    """A folder whose operations fail with the errno that they are told (tests/support/failing_disk.cc)."""
+
+    def __init__(self, folder):
+        (folder / "kept").mkdir(parents=True)
+        self.mount = folder / "disk"
+        self.mount.mkdir()
+        command = [process.BUILD / "tests" / "support" / "failing_disk", folder / "kept", self.mount]
+        self.service = process.Service(command, folder / "failing_disk.log")
+        self.service.wait_for("mounted")
+
+    def fail(self, operation: str, error: int) -> None:
+        start = len(self.service.lines)
+        self.service.process.stdin.write(f"{operation} {error}\n".encode())
+        self.service.process.stdin.flush()
+        self.service.wait_for("^ok$", start=start)
+
+    def mend(self) -> None:
+        self.fail("all", 0)
+
+    def close(self) -> None:
+        self.mend()
+        self.service.process.stdin.close()
+        self.service.process.wait(20)
+        self.service.kill()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    made = FailingDisk(tmp_path / "failing")
+    yield made
+    made.close()
+
+
+def ends_with_a_reason(traffic: Traffic, reason: str) -> None:
+    process.wait_until(lambda: traffic.running() == 0, timeout=20, what="the end of sessions")
+    traffic.join()
+    for error in traffic.errors():
+        assert re.search(rf"this session is to be recorded, and cannot be any more \({reason}\)", error), error
+
+
+def is_refused(client, reason: str) -> None:
+    done = client.ssh(DESTINATION, "echo passed")
+    assert done.code != 0 and done.out == b"", done
+    assert re.search(rf"this session is to be recorded, and cannot be now \({reason}\)", done.error), done
+
+
+def is_served(client) -> None:
+    process.wait_until(lambda: client.ssh(DESTINATION, "echo passed").out == b"passed\n", timeout=5, what="a login")
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "reason"),
+    [
+        ("write", errno.EIO, "the disk fails"),
+        ("write", errno.EDQUOT, "no space left on the disk"),
+        ("allocate", errno.EIO, "the disk fails"),
+        ("allocate", errno.EDQUOT, "no space left on the disk"),
+        ("all", errno.EROFS, "the disk is read-only"),
+    ],
+)
+@pytest.mark.timeout(3600 if LONG else 180)
+def test_a_disk_that_refuses(operation, error, reason, lab, make_bastion, disk, tmp_path):
+    bastion = make_bastion(service=service_of(lab, disk.mount / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    for _ in range(20 if LONG else 1):
+        before = recordings.wait_sealed(bastion, 0)
+        traffic = Traffic(alice, 2)
+        try:
+            process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
+            disk.fail(operation, error)
+            ends_with_a_reason(traffic, reason)
+            is_refused(alice, reason)
+            disk.mend()
+        finally:
+            traffic.end()
+        made = check_all_recorded(bastion, traffic, before)
+        assert {(each.end["state"], each.end["reason"]) for each in made} == {("failed", reason)}
+        is_served(alice)
+    bastion.stop()  # before its disk goes
+
+
+@pytest.fixture
+def thin_disk(tmp_path):
+    """A file system on a device that promised more than it has: (where it is mounted, what fills the device)."""
+    if os.getuid() != 0:
+        pytest.skip("mounting needs root")
+    below, folder = tmp_path / "below", tmp_path / "disk"
+    below.mkdir()
+    folder.mkdir()
+    with contextlib.ExitStack() as undo:
+
+        def run(*words) -> str:
+            return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+        run("mount", "-t", "tmpfs", "-o", "size=24m", "none", below)
+        undo.callback(run, "umount", "-l", below)
+        image = below / "image"
+        with image.open("wb") as file:
+            file.truncate(256 << 20)
+        run("mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", image)
+        device = run("losetup", "--find", "--show", image)
+        undo.callback(run, "losetup", "-d", device)
+        run("mount", "-o", "nodiscard", device, folder)
+        undo.callback(run, "umount", "-l", folder)
+        yield folder, below / "filler"
+
+
+def fill(path) -> None:
+    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_disk_that_takes_bytes_and_does_not_keep_them(lab, make_bastion, thin_disk, tmp_path):
+    """Only the sync says so: every write goes well."""
+    folder, filler = thin_disk
+    bastion = make_bastion(service=service_of(lab, folder / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    traffic = Traffic(alice, 2)
+    process.wait_until(lambda: traffic.flows(), timeout=30, what="traffic")
+    fill(filler)
+    reason = "(no space left on the disk|the disk fails)"
+    ends_with_a_reason(traffic, reason)
+    is_refused(alice, reason)
+    filler.unlink()
+    bastion.wait_for_log("what was last written to recordings may be lost")
+    is_served(alice)
+    bastion.stop()

@@ -146,9 +146,36 @@ def growth(results: dict) -> str:
     return "## Logins beside idle sessions\n\n" + table(head, rows)
 
 
+RECORDED = (  # what is done, the figure, of which kinds, what it is called, the goal
+    ("yes", "cpu_s_per_gib", "recorded", "`yes` at a terminal: CPU s/GiB", "at most 1.15"),
+    ("keys", "p50_us", "recorded", "a key: p50 µs", "1"),
+    ("keys", "p99_us", "recorded", "a key: p99 µs", "1"),
+    ("memory", "pss_kib_per_session", "recorded", "idle session of 500: PSS KiB", ""),
+    ("sftp up", "mb_per_s", "recorded", "sftp, up: MB/s, audited", "at least 0.97"),
+    ("sftp down", "mb_per_s", "recorded", "sftp, down: MB/s, audited", "at least 0.97"),
+    ("sftp up", "mb_per_s", "with digests", "sftp, up: MB/s, audited with SHA-256", "at least 0.85"),
+    ("sftp down", "mb_per_s", "with digests", "sftp, down: MB/s, audited with SHA-256", "at least 0.85"),
+    ("sftp up", "cpu_s_per_gib", "recorded", "sftp, up: CPU s/GiB, audited", ""),
+    ("sftp down", "cpu_s_per_gib", "recorded", "sftp, down: CPU s/GiB, audited", ""),
+    ("sftp up", "cpu_s_per_gib", "with digests", "sftp, up: CPU s/GiB, audited with SHA-256", ""),
+    ("sftp down", "cpu_s_per_gib", "with digests", "sftp, down: CPU s/GiB, audited with SHA-256", ""),
+)
+
+
+def recording(results: dict) -> str:
+    rows = []
+    for setting, name, kind, what, goal in RECORDED:
+        without, with_it = (results[each][setting] for each in ("not recorded", kind))
+        spread = " to ".join(figure(value) for value in with_it[f"{name}_range"])
+        rows.append([what, f"{with_it[name] / without[name]:.3f} x", goal, figure(with_it[name]), spread,
+                     figure(without[name]), " to ".join(figure(value) for value in without[f"{name}_range"])])  # fmt: skip
+    head = ["", "to without", "goal", "with", "least to most", "without", "least to most"]
+    return "## What recording and audit cost\n\n" + table(head, rows)
+
+
 PARTS = {
     "bulk": bulk, "logins": logins, "memory": memory, "keystrokes": keystrokes, "files": files, "streams": streams,
-    "growth": growth,
+    "growth": growth, "recording": recording,
 }  # fmt: skip
 
 

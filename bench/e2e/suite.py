@@ -3,11 +3,11 @@
 import os
 import time
 
-from e2e import bulk, files, growth, keystrokes, logins, memory
+from e2e import bulk, files, growth, keystrokes, logins, memory, recorded
 from e2e.lab import CIPHERS, Lab
 from e2e.ways import BastionServer, Direct, Jump, Relay, Routed, SshdForced, SshdJump
 
-PARTS = ("bulk", "logins", "memory", "keystrokes", "files", "streams", "growth")
+PARTS = ("bulk", "logins", "memory", "keystrokes", "files", "streams", "growth", "recording")
 MAIN_CIPHER = "aes128-gcm"
 
 
@@ -119,6 +119,13 @@ class Suite:
         for way in self.ours:
             found |= growth.logins_beside(way.fresh, target, sessions, rounds=5, count=200, say=self.say)
         return found
+
+    def recording(self) -> dict:
+        light, real = (self.lab.target(MAIN_CIPHER, real=real) for real in (False, True))
+        return recorded.measure(
+            self.lab, light, real, None, rounds=3 if self.quick else 5, mib=256, keys_count=200 if self.quick else 500,
+            sessions=500, say=self.say,
+        )  # fmt: skip
 
     def close(self) -> None:
         for server in reversed(self.servers):

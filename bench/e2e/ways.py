@@ -90,9 +90,13 @@ class Direct(Way):
 
 
 class BastionServer:
-    """One bastiond for both of its modes, with limits that no benchmark meets."""
+    """One bastiond for both of its modes, with limits that no benchmark meets. `more` is added to its settings, and
+    `rule` to the rule of its routed sessions; "{folder}" in a value is the server's own."""
 
-    def __init__(self, lab: Lab, name: str = "bastiond", build: pathlib.Path | None = None, workers: int = 2):
+    def __init__(
+        self, lab: Lab, name: str = "bastiond", build: pathlib.Path | None = None, workers: int = 2,
+        more: dict | None = None, rule: dict | None = None,
+    ):
         self.lab, self.name, self.build = lab, name, build
         self.group = Group()
         folder = pathlib.Path(tempfile.mkdtemp(prefix="bastion-", dir=lab.folder))
@@ -105,7 +109,7 @@ class BastionServer:
             "users": {"user": {"keys": [lab.user.line]}},
             "targets": targets,
             "rules": [
-                everybody | {"name": "everything", "logins": [LOGIN], "allow": "all"},
+                everybody | {"name": "everything", "logins": [LOGIN], "allow": "all"} | (rule or {}),
                 everybody | {"name": "tunnels", "allow": ["jump"]},
             ],
         }
@@ -124,7 +128,7 @@ class BastionServer:
                 "unauthenticated": 100000, "unauthenticated_per_source": 100000, "sessions_per_user": 100000,
             },
             "control": {"socket": str(folder / "control.sock")},
-        }  # fmt: skip
+        } | in_folder(more or {}, folder)  # fmt: skip
         (folder / "policy.yaml").write_text(yaml.dump(policy, Dumper=PlainDumper, sort_keys=False, width=1000))
         (folder / "bastiond.yaml").write_text(yaml.dump(service, Dumper=PlainDumper, sort_keys=False, width=1000))
         command = [(build or lab.build) / "daemon/bastiond", "--config", folder / "bastiond.yaml"]
@@ -137,6 +141,12 @@ class BastionServer:
         if self.service.process.poll() is None:
             self.service.stop(timeout=60)
         self.group.close()
+
+
+def in_folder(settings: dict, folder: pathlib.Path) -> dict:
+    """The settings with the folder's path for "{folder}"."""
+    put = {str: lambda text: text.replace("{folder}", str(folder)), dict: lambda each: in_folder(each, folder)}
+    return {key: put.get(type(value), lambda same: same)(value) for key, value in settings.items()}
 
 
 class Routed(Way):

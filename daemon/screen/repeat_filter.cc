@@ -62,8 +62,8 @@ void RepeatFilter::step(std::uint8_t octet) {
         state_ = State::kSequence;
         count_ = 0;
         counting_ = is_plain_ = true;
-      } else if (is_intermediate) {
-        return;  // libvterm takes a '[' behind one for that of a sequence all the same
+      } else if (is_intermediate || octet >= 0x80) {
+        return;  // libvterm takes a '[' behind these for that of a sequence all the same
       } else {
         const bool is_string = kStringStarts.find(static_cast<char>(octet)) != kStringStarts.npos;
         state_ = is_string ? State::kString : State::kText;

@@ -104,10 +104,11 @@ TEST(Screen, LinesThatAreJoinedAreBounded) {
 }
 
 TEST(Screen, ARepeatedCharacterIsShownAndEndsNothing) {
-  // libvterm 0.1.4 never came back from the first four of these.
+  // libvterm 0.1.4 never came back from the first five of these.
   const std::pair<const char*, const char*> cases[] = {
       {"\x1b[b", ""},
       {"\x1b#[9b", ""},
+      {"\x1b#\xfb[9b", ""},
       {"\x1b[H\xcc\x80\x1b[3b|", "|"},
       {"\x1b\n[\x01"
        "5\x7f"

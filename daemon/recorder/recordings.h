@@ -79,6 +79,11 @@ class Recordings {
   const std::string& trouble() const { return trouble_; }
 
  private:
+  /// Credit that a recording has ahead: a packet of each kind at first, and as much as the disk
+  /// takes in a moment where much passes.
+  static constexpr std::uint64_t kWindowMin = 128 * 1024;
+  static constexpr std::uint64_t kWindowMax = std::uint64_t{4} << 20;
+
   struct Recording {
     std::uint32_t entry = 0;  // in the table
     RingPort ring;

@@ -24,8 +24,6 @@
 namespace bastion::daemon::recorder {
 namespace {
 
-constexpr std::string_view kSuffix = ".rec";
-constexpr std::string_view kHoldSuffix = ".hold";
 constexpr std::size_t kDayLen = 10;
 constexpr auto kSyncEvery = std::chrono::seconds(1);
 constexpr auto kTidyEvery = std::chrono::seconds(30);
@@ -33,6 +31,14 @@ constexpr auto kTidyEvery = std::chrono::seconds(30);
 constexpr off_t kProbeBytes = 256 * 1024;
 
 using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+std::string name_beside(std::string_view day, std::string_view session, std::string_view suffix) {
+  std::string name(day);
+  name += '/';
+  name += session;
+  name += suffix;
+  return name;
+}
 
 struct statx state_of(int folder, const std::string& name) {
   struct statx state{};
@@ -48,11 +54,11 @@ bool is_day(std::string_view text) {
 }
 
 std::string recording_name(std::string_view day, std::string_view session) {
-  std::string name(day);
-  name += '/';
-  name += session;
-  name += kSuffix;
-  return name;
+  return name_beside(day, session, kRecordingSuffix);
+}
+
+std::string hold_name(std::string_view day, std::string_view session) {
+  return name_beside(day, session, kHoldSuffix);
 }
 
 std::string day_of(std::uint64_t time_us) {
@@ -265,7 +271,7 @@ bool Store::may_go(const Expired& expired) const {
   if (!recording::is_session_id(expired.session)) {
     return false;
   }
-  const std::string beside = expired.day + "/" + expired.session + std::string(kHoldSuffix);
+  const std::string beside = hold_name(expired.day, expired.session);
   const std::string mark = "open/" + expired.day + "." + expired.session;
   return std::ranges::all_of(std::array{beside, mark}, [&](const std::string& name) {
     const auto there = open_at(folder_.get(), name, O_RDONLY);
@@ -328,11 +334,11 @@ void Store::tidy() {
     std::vector<std::string> names = names_in(UniqueFd(fcntl(folder->get(), F_DUPFD_CLOEXEC, 0)));
     std::ranges::sort(names);
     for (const std::string& name : names) {
-      if (!name.ends_with(kSuffix)) {
+      if (!name.ends_with(kRecordingSuffix)) {
         continue;
       }
       const struct statx state = state_of(folder->get(), name);
-      const std::string session = name.substr(0, name.size() - kSuffix.size());
+      const std::string session = name.substr(0, name.size() - kRecordingSuffix.size());
       // What cannot be asked for its age is not taken for an old one.
       const bool kept = std::ranges::binary_search(names, session + std::string(kHoldSuffix)) ||
                         (state.stx_mask & STATX_MTIME) == 0;

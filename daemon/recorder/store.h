@@ -137,6 +137,10 @@ class Store {
 
 /// recording_name is a recording's name below its folder: "2026-11-25/ID.rec".
 std::string recording_name(std::string_view day, std::string_view session);
+/// hold_name is that of the file which holds it: "2026-11-25/ID.hold".
+std::string hold_name(std::string_view day, std::string_view session);
+inline constexpr std::string_view kRecordingSuffix = ".rec";
+inline constexpr std::string_view kHoldSuffix = ".hold";
 
 /// is_day: "2026-11-25", as far as that can be seen by its shape.
 bool is_day(std::string_view text);

@@ -17,13 +17,8 @@
 namespace bastion::daemon::recorder {
 namespace {
 
-constexpr std::string_view kSuffix = ".rec";
 /// So many recordings with one beginning are enough to say that there are several.
 constexpr std::size_t kFoundMax = 2;
-
-std::string hold_name(const OpenMark& recording) {
-  return recording.day + "/" + recording.session + ".hold";
-}
 
 bool is_beginning(std::string_view text) {
   return !text.empty() && text.size() <= recording::kSessionIdLen &&
@@ -69,8 +64,8 @@ std::vector<OpenMark> Store::with_prefix(const std::string& prefix) {
     }
     for (const std::string& name : names_in(open_at(folder_.get(), day, O_RDONLY | O_DIRECTORY))) {
       const std::string session =
-          name.substr(0, name.size() - std::min(name.size(), kSuffix.size()));
-      if (name.starts_with(prefix) && name.ends_with(kSuffix) &&
+          name.substr(0, name.size() - std::min(name.size(), kRecordingSuffix.size()));
+      if (name.starts_with(prefix) && name.ends_with(kRecordingSuffix) &&
           recording::is_session_id(session)) {
         found.push_back({day, session});
       }
@@ -95,17 +90,19 @@ ipc::RecordingHeld Store::answer_hold(const ipc::HoldRecording& what) {
   }
   const OpenMark& recording = found.front();
   ipc::RecordingHeld answer{.session = recording.session, .why = {}};
-  const auto there = open_at(folder_.get(), hold_name(recording), O_RDONLY | O_NONBLOCK);
+  const auto there =
+      open_at(folder_.get(), hold_name(recording.day, recording.session), O_RDONLY | O_NONBLOCK);
   const bool held = there || there.error().detail != ENOENT;
   if (what.step == ipc::HoldStep::kFind) {
     if (held == what.hold) {
       answer.why = what.hold ? "it is held already" : "it is not held";
     }
   } else if (held != what.hold) {
-    const Status done = what.hold ? make_hold(recording, what)
-                        : unlinkat(folder_.get(), hold_name(recording).c_str(), 0) == 0
-                            ? Status()
-                            : fail(ErrorCode::kIo, "cannot remove it", errno);
+    const Status done =
+        what.hold ? make_hold(recording, what)
+        : unlinkat(folder_.get(), hold_name(recording.day, recording.session).c_str(), 0) == 0
+            ? Status()
+            : fail(ErrorCode::kIo, "cannot remove it", errno);
     if (!done) {
       answer.why = disk_error(static_cast<int>(done.error().detail));
     }
@@ -116,7 +113,7 @@ ipc::RecordingHeld Store::answer_hold(const ipc::HoldRecording& what) {
 
 /// make_hold: the file has its name when it has its content, and both are on the disk.
 Status Store::make_hold(const OpenMark& recording, const ipc::HoldRecording& what) const {
-  const std::string name = hold_name(recording);
+  const std::string name = hold_name(recording.day, recording.session);
   const std::string made = name + ".new";
   auto file = open_at(folder_.get(), made, O_CREAT | O_TRUNC | O_WRONLY);
   if (!file) {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -42,6 +45,16 @@ struct Entry {
   Progress progress[2];
 };
 static_assert(std::is_trivially_copyable_v<Entry>);
+
+/// text_of and put_text: an entry's texts, which have a fixed length.
+template <std::size_t N>
+std::string text_of(const std::array<char, N>& text) {
+  return {text.data(), text.size()};
+}
+template <std::size_t N>
+void put_text(std::array<char, N>& out, std::string_view text) {
+  std::copy_n(text.begin(), std::min(N, text.size()), out.begin());
+}
 
 /// make_table_memory is an empty table's memory.
 Result<UniqueFd> make_table_memory();

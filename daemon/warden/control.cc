@@ -7,6 +7,7 @@
 #include "daemon/ipc/recorder_messages.h"
 #include "daemon/ipc/session_messages.h"
 #include "daemon/ipc/supervisor_messages.h"
+#include "daemon/warden/control_answer.h"
 #include "daemon/warden/warden.h"
 
 namespace bastion::daemon {
@@ -46,15 +47,6 @@ std::string text_at(const Json& json, const char* name) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::string failure(std::string_view text) {
-  return Json{{"ok", false}, {"error", text}}.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
-std::string success(Json json) {
-  json["ok"] = true;
-  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
 /// explained answers how the policy decides for a user, `where` as it is typed before "@bastion"
 /// (LOGIN@TARGET; for jump TARGET alone), an action as in the policy's tests, and an address of the
 /// user's; without one, rules that ask for a source do not cover it.
@@ -69,12 +61,13 @@ std::string explained(const config::Policy& policy, const Json& json) {
     for (const config::User& user : policy.data().users) {
       known.push_back(user.name);
     }
-    return failure("there is no user \"" + escaped(name, 200) + "\"" +
-                   config::did_you_mean(name, known));
+    return control_failure("there is no user \"" + escaped(name, 200) + "\"" +
+                           config::did_you_mean(name, known));
   }
   const auto action = config::parse_action(text_at(json, "action"));
   if (!action) {
-    return failure("an action is one such as shell, exec, sftp, jump or forward_local:HOST:PORT");
+    return control_failure(
+        "an action is one such as shell, exec, sftp, jump or forward_local:HOST:PORT");
   }
   if (action->action == config::Action::kJump && config::is_target_name(where)) {
     request.target = where;
@@ -83,17 +76,18 @@ std::string explained(const config::Policy& policy, const Json& json) {
     request.target = typed->target;
     request.port = typed->port;
   } else {
-    return failure("say where as LOGIN@TARGET, such as deploy@web1; for jump TARGET will do");
+    return control_failure(
+        "say where as LOGIN@TARGET, such as deploy@web1; for jump TARGET will do");
   }
   if (!from.empty()) {
     const auto address = IpAddress::parse(from);
     if (!address) {
-      return failure("\"" + escaped(from, 200) + "\" is not an address, such as 10.0.0.5");
+      return control_failure("\"" + escaped(from, 200) + "\" is not an address, such as 10.0.0.5");
     }
     request.peer = *address;
   }
   const config::Explanation why = policy.explain(request, *action);
-  return success({{"allowed", why.allowed}, {"rule", why.rule}, {"text", why.text()}});
+  return control_success({{"allowed", why.allowed}, {"rule", why.rule}, {"text", why.text()}});
 }
 
 }  // namespace
@@ -102,7 +96,7 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
                                            std::uint32_t number) {
   const Json json = Json::parse(request.json, nullptr, false);
   if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
-    return failure("a request is a JSON object with a \"command\"");
+    return control_failure("a request is a JSON object with a \"command\"");
   }
   const std::string command = json["command"];
   const WallTime now = io_.wall_now();
@@ -154,7 +148,7 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
                          {"signed_hash", audit_.signed_head().hash},
                          {"trouble", audit_trouble_}};
     }
-    return success(std::move(status));
+    return control_success(std::move(status));
   }
 
   if (command == "sessions") {
@@ -164,14 +158,14 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
         list.push_back(session_json(session, now));
       }
     });
-    return success({{"sessions", std::move(list)}});
+    return control_success({{"sessions", std::move(list)}});
   }
 
   if (command == "explain") {
     if (!request.admin) {
-      return failure("only administrators may ask what the policy decides");
+      return control_failure("only administrators may ask what the policy decides");
     }
-    return active_ == nullptr ? failure("no policy is loaded yet")
+    return active_ == nullptr ? control_failure("no policy is loaded yet")
                               : explained(active_->policy(), json);
   }
 
@@ -188,12 +182,12 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
           .text(audit::Key::kOutcome, "refused")
           .text(audit::Key::kSubject, text_at(json, "id"));
       audit_.add(std::move(event));
-      return failure("only administrators may end sessions");
+      return control_failure("only administrators may end sessions");
     }
     const std::string id = text_at(json, "id");
     const std::string reason = text_at(json, "reason");
     if (id.empty()) {
-      return failure("which session? give its id or the beginning of it");
+      return control_failure("which session? give its id or the beginning of it");
     }
     std::vector<ipc::SessionId> found;
     sessions_.for_each([&](ipc::SessionId session_id, const Session& session) {
@@ -202,7 +196,8 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
       }
     });
     if (found.size() != 1) {
-      return failure(found.empty() ? "no session has this id" : "several sessions begin with this");
+      return control_failure(found.empty() ? "no session has this id"
+                                           : "several sessions begin with this");
     }
     Session& session = *sessions_.find(found.front());
     audit::Event event = event_of(audit::Name::kAdmin, session);
@@ -224,9 +219,9 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
     } else {
       end_row(found.front(), session, "ended by an administrator");
     }
-    return success({{"ended", ended}});
+    return control_success({{"ended", ended}});
   }
-  return failure("unknown command");
+  return control_failure("unknown command");
 }
 
 }  // namespace bastion::daemon

@@ -1,23 +1,14 @@
-#include <nlohmann/json.hpp>
-
 #include "base/escape.h"
 #include "daemon/ipc/recorder_messages.h"
 #include "daemon/ipc/supervisor_messages.h"
 #include "daemon/recording/format.h"
+#include "daemon/warden/control_answer.h"
 #include "daemon/warden/warden.h"
 
 /// An administrator has a recording held, or released: the recorder says which one is meant, the
 /// act goes on record, and only then the recorder does it.
 namespace bastion::daemon {
 namespace {
-
-using Json = nlohmann::json;
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
-std::string failure(std::string_view text) { return dump({{"ok", false}, {"error", text}}); }
 
 std::string_view name_of(const ipc::HoldRecording& message) {
   return message.hold ? "hold" : "release";
@@ -52,19 +43,20 @@ std::optional<std::string> Warden::hold_recording(const ipc::ControlRequest& req
   asked.due = after(io_.now(), Hold::kAnswerNs);
   if (!request.admin) {
     audit_hold(asked, "refused", "");
-    return failure("only administrators may hold and release recordings");
+    return control_failure("only administrators may hold and release recordings");
   }
   if (!recorder_state_) {
-    return failure("this bastion makes no recordings");
+    return control_failure("this bastion makes no recordings");
   }
   if (id.empty()) {
-    return failure("which recording? give its id or the beginning of it");
+    return control_failure("which recording? give its id or the beginning of it");
   }
   if (reason.size() > Hold::kReasonBytesMax || id.size() > recording::kSessionIdLen) {
-    return failure("that is too long: an id has 26 letters and digits, a reason 1000 bytes");
+    return control_failure(
+        "that is too long: an id has 26 letters and digits, a reason 1000 bytes");
   }
   if (holds_.size() >= Hold::kMax) {
-    return failure("too many recordings are being held and released; try again");
+    return control_failure("too many recordings are being held and released; try again");
   }
   holds_[number] = std::move(asked);
   send_hold(number);
@@ -92,7 +84,7 @@ void Warden::on_recording_held(const Caller& caller, const ipc::RecordingHeld& m
   }
   if (!message.why.empty()) {
     audit_hold(hold, "refused", message.why);
-    return finish_hold(number, failure(escaped(message.why, 200)));
+    return finish_hold(number, control_failure(escaped(message.why, 200)));
   }
   if (hold.message.step == ipc::HoldStep::kDo) {
     io_.log(
@@ -100,7 +92,7 @@ void Warden::on_recording_held(const Caller& caller, const ipc::RecordingHeld& m
         hold.message.hold ? "a recording is held from now on" : "a recording is held no more",
         {{"session", hold.message.id}, {"by", hold.message.by}, {"reason", hold.message.reason}});
     return finish_hold(
-        number, dump({{"ok", true}, {"recording", hold.message.id}, {"held", hold.message.hold}}));
+        number, control_success({{"recording", hold.message.id}, {"held", hold.message.hold}}));
   }
   hold.message.step = ipc::HoldStep::kDo;
   hold.message.id = message.session;
@@ -129,7 +121,8 @@ void Warden::answer_late_holds() {
       hold.answered = true;
       const std::string why = audit_.trouble();
       io_.answer_control(
-          number, failure("not done yet: " + (why.empty() ? "the recorder does not answer" : why) +
+          number,
+          control_failure("not done yet: " + (why.empty() ? "the recorder does not answer" : why) +
                           ". It is done as soon as that can be; ask again"));
     }
   }

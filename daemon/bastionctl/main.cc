@@ -12,6 +12,7 @@
 #include "daemon/bastionctl/audit.h"
 #include "daemon/bastionctl/client.h"
 #include "daemon/bastionctl/recordings.h"
+#include "daemon/bastionctl/reply.h"
 #include "daemon/bastionctl/table.h"
 #include "daemon/bastionctl/terminal.h"
 
@@ -30,23 +31,6 @@ struct Options {
   std::string action;
   std::string from;
 };
-
-/// text and number read a member of what the daemon sent, whatever that is.
-std::string text(const Json& json, const char* key) {
-  const auto at = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && at != json.end() && at->is_string() ? at->get<std::string>() : "";
-}
-std::int64_t number(const Json& json, const char* key) {
-  const auto at = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && at != json.end() && at->is_number() ? at->get<std::int64_t>() : 0;
-}
-std::uint64_t count(const Json& json, const char* key) {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, number(json, key)));
-}
-Json part(const Json& json, const char* key) {
-  const auto at = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && at != json.end() ? *at : Json();
-}
 
 void print_status(const Json& reply) {
   const std::int64_t workers = number(reply, "workers");

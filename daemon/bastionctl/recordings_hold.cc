@@ -4,6 +4,7 @@
 #include "base/escape.h"
 #include "daemon/bastionctl/client.h"
 #include "daemon/bastionctl/recordings.h"
+#include "daemon/bastionctl/reply.h"
 #include "daemon/bastionctl/terminal.h"
 
 namespace bastion::ctl {
@@ -20,19 +21,13 @@ int ask_daemon(const RecordingsOptions& options, const char* command, const char
     return complain(line.error(), 3);
   }
   const Json reply = Json::parse(*line, nullptr, false);
-  const auto text = [&](const char* name) {
-    const auto found = reply.is_object() ? reply.find(name) : reply.end();
-    return reply.is_object() && found != reply.end() && found->is_string()
-               ? found->get<std::string>()
-               : std::string();
-  };
-  const std::string session = text("recording");
+  const std::string session = text(reply, "recording");
   if (*options.json) {
     std::puts(reply.dump(2, ' ', true, Json::error_handler_t::replace).c_str());
     return session.empty() ? 1 : 0;
   }
   if (session.empty()) {
-    return complain(escaped(text("error"), 1000), 1);
+    return complain(escaped(text(reply, "error"), 1000), 1);
   }
   std::printf("%s %s\n", escaped(session, 64).c_str(), done);
   return 0;

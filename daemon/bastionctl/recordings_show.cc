@@ -5,6 +5,7 @@
 
 #include "base/escape.h"
 #include "daemon/bastionctl/recordings.h"
+#include "daemon/bastionctl/reply.h"
 #include "daemon/bastionctl/table.h"
 #include "daemon/bastionctl/terminal.h"
 
@@ -129,15 +130,9 @@ struct Held {
 
   explicit Held(const std::string& text) {
     const Json json = Json::parse(text, nullptr, false);
-    const auto member = [&](const char* name) {
-      return json.is_object() && json.contains(name) ? json[name] : Json();
-    };
-    const Json by_json = member("by");
-    const Json reason_json = member("reason");
-    const Json time_json = member("time_us");
-    by = by_json.is_string() ? by_json.get<std::string>() : "";
-    reason = reason_json.is_string() ? reason_json.get<std::string>() : "";
-    time_us = time_json.is_number_unsigned() ? time_json.get<std::uint64_t>() : 0;
+    by = ctl::text(json, "by");
+    reason = ctl::text(json, "reason");
+    time_us = count(json, "time_us");
   }
   std::string text() const {
     std::string out = "held";

@@ -109,7 +109,6 @@ void ToldRecordings::take(std::string_view line) {
   if (std::string day = day_of_name(text_of(json, "recording"), session); !day.empty()) {
     told.day = std::move(day);
   }
-  told.opened = told.opened || event == "recording.open";
   told.removed = told.removed || event == "recording.removed";
   if (event == "recording.close" && json.contains("blocks") &&
       json["blocks"].is_number_unsigned()) {

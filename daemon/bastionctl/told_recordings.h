@@ -16,8 +16,7 @@ namespace bastion::ctl {
 
 /// Told is what an audit log says of one session's recording.
 struct Told {
-  std::string day;  // its folder; empty: the log does not say
-  bool opened = false;
+  std::string day;                      // its folder; empty: the log does not say
   bool removed = false;                 // by retention: it need not be there
   std::optional<recording::Head> last;  // seq and hash of a block: the last while it was open, …
   std::optional<recording::Head> end;   // … and the end block

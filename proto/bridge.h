@@ -27,6 +27,7 @@ struct OpenRefused {
   Why why;
   std::string_view detail;
   std::string_view text;
+  ChannelLimit limit = ChannelLimit::kNone;  // of Why::kLimit
 };
 
 /// RequestDecision tells of a channel request that has consequences: pty-req, shell, exec,

@@ -29,26 +29,33 @@ bool stands_for(std::string_view asked, std::string_view named) {
          asked == "localhost";
 }
 
+constexpr std::string_view kTooManyChannels = "too many channels on this connection";
+
 }  // namespace
 
 void Bridge::State::refuse_open(Leg from, const ChannelOpen& open, OpenFailure reason,
-                                OpenRefused::Why why, std::string_view text) {
+                                OpenRefused::Why why, std::string_view text, ChannelLimit limit) {
   send_open_failure(sink(from), open.sender, reason, text);
-  events.channel_refused({open.type, from, why, describe_destination(open), text});
+  events.channel_refused({open.type, from, why, describe_destination(open), text, limit});
 }
 
-std::optional<std::string> Bridge::State::open_limit(Leg from, const ChannelOpen& open) const {
+auto Bridge::State::open_limit(Leg from, const ChannelOpen& open) const
+    -> std::optional<OpenLimit> {
   if (channels.size() >= limits::kChannelsMax || channels.size() >= permissions.channels_max) {
-    return std::string(kTooManyChannels) + ": " + std::to_string(channels.size());
+    return OpenLimit{ChannelLimit::kChannels,
+                     std::string(kTooManyChannels) + ": " + std::to_string(channels.size())};
   }
   if (open.type == ChannelType::kSession && num_sessions >= permissions.session_channels_max) {
-    return std::string(kTooManySessions) + ": " + std::to_string(num_sessions);
+    return OpenLimit{ChannelLimit::kSessions,
+                     "too many sessions on this connection: " + std::to_string(num_sessions)};
   }
   if (num_opening[index(from)] >= kOpensInFlightMax) {
-    return "too many channels are opening at once: " + std::to_string(num_opening[index(from)]);
+    return OpenLimit{ChannelLimit::kOther, "too many channels are opening at once: " +
+                                               std::to_string(num_opening[index(from)])};
   }
   if (open.max_packet < kPeerMaxPacketMin) {
-    return "the maximum packet size is too small: " + std::to_string(open.max_packet);
+    return OpenLimit{ChannelLimit::kOther,
+                     "the maximum packet size is too small: " + std::to_string(open.max_packet)};
   }
   return std::nullopt;
 }
@@ -101,13 +108,14 @@ Status Bridge::State::on_open(Leg from, Payload payload) {
     return {};
   }
   if (const auto limit = open_limit(from, open)) {
-    refuse_open(from, open, kResourceShortage, Why::kLimit, *limit);
+    refuse_open(from, open, kResourceShortage, Why::kLimit, limit->text, limit->limit);
     return {};
   }
 
   const auto number = channels.insert();
   if (!number) {
-    refuse_open(from, open, kResourceShortage, Why::kLimit, kTooManyChannels);
+    refuse_open(from, open, kResourceShortage, Why::kLimit, kTooManyChannels,
+                ChannelLimit::kChannels);
     return {};
   }
   ++num_opening[index(from)];

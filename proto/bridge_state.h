@@ -142,8 +142,13 @@ struct Bridge::State final : FileStage::Tells {
   Status on_confirmation(Leg from, ChannelNumber number, Channel& channel, Payload payload);
   Status on_open_failure(Leg from, ChannelNumber number, Channel& channel, Payload payload);
   void refuse_open(Leg from, const ChannelOpen& open, OpenFailure reason, OpenRefused::Why why,
-                   std::string_view text);
-  std::optional<std::string> open_limit(Leg from, const ChannelOpen& open) const;
+                   std::string_view text, ChannelLimit limit = ChannelLimit::kNone);
+  struct OpenLimit {
+    ChannelLimit limit;
+    std::string text;
+  };
+  /// open_limit gives the limit that this open would go beyond, if there is one.
+  std::optional<OpenLimit> open_limit(Leg from, const ChannelOpen& open) const;
   bool was_asked_for(const ChannelOpen& open) const;
 
   // bridge_data.cc

@@ -55,6 +55,14 @@ struct ChannelInfo {
   std::uint64_t num_untold = 0;  // requests of it that were too many to be told of
 };
 
+/// ChannelLimit is which limit a CHANNEL_OPEN was refused for, if for one.
+enum class ChannelLimit : std::uint8_t {
+  kNone,
+  kChannels,  // open at once
+  kSessions,  // of type "session" among them
+  kOther,     // opening at once, the packets' size
+};
+
 /// type_name is the type as RFC 4254 and OpenSSH's PROTOCOL spell it; "unknown" for kUnknown.
 std::string_view type_name(ChannelType type);
 

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "base/limits.h"
 
@@ -30,8 +29,5 @@ inline constexpr std::uint32_t kTcpWindowMin = 256 * 1024;
 /// What a target's resolver takes for a host name, and a sun_path (108 with its NUL) for a path.
 inline constexpr std::size_t kHostBytesMax = 255;
 inline constexpr std::size_t kSocketPathBytesMax = 107;
-/// How a channel is refused that is one too many; the number of those that are open follows.
-inline constexpr std::string_view kTooManyChannels = "too many channels on this connection";
-inline constexpr std::string_view kTooManySessions = "too many sessions on this connection";
 
 }  // namespace bastion::proto

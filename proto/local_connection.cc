@@ -127,19 +127,23 @@ auto LocalConnection::State::why_not(const ChannelOpen& open) const -> std::opti
   }
   if (channels.size() >= limits::kChannelsMax || channels.size() >= options.channels_max) {
     return OpenRefusal{kResourceShortage,
-                       std::string(kTooManyChannels) + ": " + std::to_string(channels.size())};
+                       "too many channels on this connection: " + std::to_string(channels.size()),
+                       ChannelLimit::kChannels};
   }
   if (session && num_sessions >= options.session_channels_max) {
     return OpenRefusal{kResourceShortage,
-                       std::string(kTooManySessions) + ": " + std::to_string(num_sessions)};
+                       "too many sessions on this connection: " + std::to_string(num_sessions),
+                       ChannelLimit::kSessions};
   }
   if (tcp && num_awaited >= kOpensInFlightMax) {
     return OpenRefusal{kResourceShortage,
-                       "too many channels are opening at once: " + std::to_string(num_awaited)};
+                       "too many channels are opening at once: " + std::to_string(num_awaited),
+                       ChannelLimit::kOther};
   }
   if (open.max_packet < kPeerMaxPacketMin) {
     return OpenRefusal{kResourceShortage,
-                       "the maximum packet size is too small: " + std::to_string(open.max_packet)};
+                       "the maximum packet size is too small: " + std::to_string(open.max_packet),
+                       ChannelLimit::kOther};
   }
   return std::nullopt;
 }
@@ -151,7 +155,7 @@ Status LocalConnection::State::on_open(Payload payload) {
   }
   if (const auto refusal = why_not(*open)) {
     send_open_failure(sink, open->sender, refusal->reason, refusal->text);
-    events.channel_refused(open->type, describe_destination(*open), refusal->text);
+    events.channel_refused(open->type, describe_destination(*open), refusal->text, refusal->limit);
     return {};
   }
   open_channel(*open);

@@ -75,7 +75,7 @@ class LocalEvents {
   virtual void session_request(const ChannelInfo& /*channel*/) {}
   /// channel_refused tells of an open that we refused by ourselves; `detail` is its destination.
   virtual void channel_refused(ChannelType /*type*/, std::string_view /*detail*/,
-                               std::string_view /*text*/) {}
+                               std::string_view /*text*/, ChannelLimit /*limit*/) {}
 };
 
 /// LocalConnection is the connection layer (RFC 4254) where the bastion itself answers: no target

@@ -83,6 +83,7 @@ struct LocalConnection::State {
   struct OpenRefusal {
     OpenFailure reason;
     std::string text;
+    ChannelLimit limit = ChannelLimit::kNone;
   };
   std::optional<OpenRefusal> why_not(const ChannelOpen& open) const;
   void open_channel(const ChannelOpen& open);

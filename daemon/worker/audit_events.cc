@@ -145,11 +145,10 @@ void WorkerSession::limit_reached(std::string_view limit, std::uint64_t value,
   tell_audit(std::move(event));
 }
 
-// channel_limit_reached: `text` is ours, and says why a channel was refused.
-void WorkerSession::channel_limit_reached(std::string_view text) {
-  if (text.starts_with(proto::kTooManyChannels)) {
+void WorkerSession::channel_limit_reached(proto::ChannelLimit limit, std::string_view text) {
+  if (limit == proto::ChannelLimit::kChannels) {
     limit_reached("channels_per_session", adopt_.permissions.channels_max, text);
-  } else if (text.starts_with(proto::kTooManySessions)) {
+  } else if (limit == proto::ChannelLimit::kSessions) {
     limit_reached("session_channels_per_session", adopt_.permissions.session_channels_max, text);
   }
 }

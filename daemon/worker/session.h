@@ -142,7 +142,7 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   // audit_events.cc: the same, for the audit log.
   /// limit_reached; `limit` is a literal.
   void limit_reached(std::string_view limit, std::uint64_t value, std::string_view reason);
-  void channel_limit_reached(std::string_view text);
+  void channel_limit_reached(proto::ChannelLimit limit, std::string_view text);
   void tell_audit(audit::Event event, record::DigestRefs digests = {});
   bool waits_for_audit() const;
   bool holds_back();
@@ -195,8 +195,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void tcp_eof(proto::ChannelNumber channel) override;
   void tcp_closed(const proto::ChannelInfo& channel) override;
   void session_request(const proto::ChannelInfo& channel) override;
-  void channel_refused(proto::ChannelType type, std::string_view detail,
-                       std::string_view text) override;
+  void channel_refused(proto::ChannelType type, std::string_view detail, std::string_view text,
+                       proto::ChannelLimit limit) override;
 
   static constexpr std::int64_t kNotesBurst = 500;
   static constexpr std::int64_t kNotesPerSecond = 20;

@@ -159,9 +159,7 @@ void WorkerSession::channel_closed(const proto::ChannelInfo& channel) {
 void WorkerSession::channel_refused(const proto::OpenRefused& refused) {
   audit_refused(refused.type, refused.opener == proto::Leg::kDownstream ? "user" : "target",
                 refused.detail, refused.text);
-  if (refused.why == proto::OpenRefused::Why::kLimit) {
-    channel_limit_reached(refused.text);
-  }
+  channel_limit_reached(refused.limit, refused.text);
   note(refused.why == proto::OpenRefused::Why::kPolicy,
        refused_channel_text(refused.type, refused.detail, refused.text));
 }
@@ -230,9 +228,9 @@ void WorkerSession::session_request(const proto::ChannelInfo& channel) {
 }
 
 void WorkerSession::channel_refused(proto::ChannelType type, std::string_view detail,
-                                    std::string_view text) {
+                                    std::string_view text, proto::ChannelLimit limit) {
   audit_refused(type, "user", detail, text);
-  channel_limit_reached(text);
+  channel_limit_reached(limit, text);
   note(false, refused_channel_text(type, detail, text));
 }
 

@@ -46,7 +46,8 @@ class Owner : public LocalEvents {
     lines.push_back("request " + std::string(short_name(channel)) + " " +
                     std::string(channel.detail));
   }
-  void channel_refused(ChannelType type, std::string_view detail, std::string_view text) override {
+  void channel_refused(ChannelType type, std::string_view detail, std::string_view text,
+                       ChannelLimit /*limit*/) override {
     lines.push_back("refused " + std::string(type_name(type)) + " " + std::string(detail) + ": " +
                     std::string(text));
   }

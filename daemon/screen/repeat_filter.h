@@ -9,8 +9,8 @@
 namespace bastion::screen {
 
 /// RepeatFilter replaces REP (ECMA-48 8.3.103, CSI n b: the last character n times more) by the
-/// characters themselves. libvterm 0.1.4 never comes back from one behind a character of no width,
-/// or where there was none yet, so that five octets of a session would end whoever renders it.
+/// characters themselves. libvterm (0.1.4, 0.3.3) never comes back from one behind a character of
+/// no width, or where there was none yet: three octets of a session would end whoever renders it.
 ///
 /// It takes anything for a sequence that libvterm could take for one, so that none reaches it.
 class RepeatFilter {

@@ -5,6 +5,7 @@ The short forms run always; with BASTION_LONG=1 the numbers are those of the gua
 
 import collections
 import contextlib
+import json
 import selectors
 import subprocess
 import time
@@ -188,14 +189,22 @@ NOTHING = {"IGNORE": (2, string(bytes(32_000))), "DEBUG": (4, b"\0" + string(byt
 
 
 def most_more(bastion, give) -> tuple[int, int]:
-    """Bytes that `give` has given piece by piece, and how much more than at its start the processes had meanwhile."""
+    """Bytes that `give` has given piece by piece, and how much more than at its start the processes had meanwhile.
+
+    Ends when all of it was taken and its connection is gone."""
     base = most = memory(bastion)
     sent = 0
     for number, piece in enumerate(give):
         sent += piece
         if number % 20 == 0:
             most = max(most, memory(bastion))
+    process.wait_until(lambda: is_alone(bastion), timeout=60, what="the end of the connection")
     return sent, max(most, memory(bastion)) - base
+
+
+def is_alone(bastion) -> bool:
+    status = json.loads(bastion.control("status", "--json").text)
+    return status["unauthenticated"]["total"] == 0 and status["sessions"]["total"] == 0
 
 
 def packet(number: int, body: bytes) -> bytes:

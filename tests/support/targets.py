@@ -106,6 +106,7 @@ class Lab:
             f"AuthorizedKeysFile {self.home / '.ssh/authorized_keys' if trust else 'none'}",
             f"Subsystem sftp {root / 'usr/lib/openssh/sftp-server'}",
             "AcceptEnv LANG LC_* BASTION_TEST_*",
+            "AddressFamily inet",  # of both, one could have a port's ::1 and somebody else its 127.0.0.1
             "LogLevel VERBOSE",  # at DEBUG1 sshd writes to the command's standard error
             "ExposeAuthInfo yes",
             "PermitRootLogin yes",

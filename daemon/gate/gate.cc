@@ -60,7 +60,8 @@ Gate::Gate(ProcessContext& context, std::unique_ptr<Ring> ring)
       ring_(std::move(ring)),
       pool_(kChunkBytes),
       supervisor_(std::move(context.supervisor)),
-      warden_(std::move(context.warden)) {}
+      warden_(std::move(context.warden)),
+      slab_queue_(*ring_) {}
 
 int Gate::run() {
   ring_->poll_in(supervisor_.fd(), {.kind = kSupervisor});
@@ -68,7 +69,8 @@ int Gate::run() {
   want_cookies();
   std::array<Completion, 256> completions;
   while (running_) {
-    const std::size_t n = ring_->wait(timers_.next_deadline(), completions);
+    const MonoTime deadline = slab_queue_.due() ? MonoTime{} : timers_.next_deadline();
+    const std::size_t n = ring_->wait(deadline, completions);
     for (std::size_t i = 0; i < n; ++i) {
       on_completion(completions[i]);
     }
@@ -81,15 +83,15 @@ int Gate::run() {
       }
     }
     bury();
-    std::vector<Token> starved;
-    if (ring_->buffers_free() != 0) {  // else trying again would only spin
-      starved.swap(starved_);
-    }
-    for (const Token& who : starved) {
-      if (GateConnection* connection = find(who.index, who.generation)) {
-        connection->stream->arm_receive();
+    slab_queue_.serve([this](Token who) {
+      GateConnection* connection = find(who.index, who.generation);
+      if (connection == nullptr) {
+        return false;
       }
-    }
+      connection->stream->end_wait();
+      connection->stream->arm_receive();
+      return connection->stream->receiving();
+    });
   }
   return 0;
 }
@@ -218,7 +220,7 @@ void Gate::on_read(std::uint32_t slot, const Completion& completion) {
     case Stream::Received::kBytes: return advance(slot);
     case Stream::Received::kEnd: return close(slot, "the user closed the connection");
     case Stream::Received::kFailed: return close(slot, "the connection broke");
-    case Stream::Received::kStarved: starved_.push_back(token(kRead, slot)); return;
+    case Stream::Received::kStarved: return slab_queue_.starved(completion.token, false);
     case Stream::Received::kNothing: return connection.stream->arm_receive();
   }
 }

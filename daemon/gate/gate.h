@@ -9,6 +9,7 @@
 #include "daemon/ipc/channel.h"
 #include "daemon/ipc/login_messages.h"
 #include "daemon/process.h"
+#include "daemon/stream/slab_queue.h"
 
 namespace bastion::daemon {
 
@@ -110,7 +111,7 @@ class Gate {
   std::vector<std::uint32_t> free_;
   std::unordered_map<ipc::ConnectionId, std::uint32_t> by_id_;
   std::unordered_map<std::uint32_t, std::uint32_t> waiting_;  // request → slot
-  std::vector<Token> starved_;
+  SlabQueue slab_queue_;
   std::vector<std::uint32_t> dead_;
   std::size_t buried_ = 0;  // since the last rest
   Timers::Handle rest_timer_;

@@ -208,6 +208,7 @@ struct WorkerStats {
   std::uint64_t packets = 0;               // that were opened
   std::uint64_t turns = 0;                 // of the worker's loop
   std::uint64_t turns_put_off = 0;         // in which a leg had more packets than its share
+  std::uint64_t receives_starved = 0;      // that found no slab
   std::uint64_t packets_per_turn_max = 0;  // of one leg
   void fields(auto& f) {
     f(bytes_relayed);
@@ -215,6 +216,7 @@ struct WorkerStats {
     f(packets);
     f(turns);
     f(turns_put_off);
+    f(receives_starved);
     f(packets_per_turn_max);
   }
 };

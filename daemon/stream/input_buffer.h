@@ -54,6 +54,9 @@ class InputBuffer {
   /// append puts bytes behind everything else (a session's input that moved with it).
   void append(ByteView bytes);
 
+  /// holds_slab: the next receive goes behind what lies there, and takes no slab.
+  bool holds_slab() const { return slab_ != kNoSlab; }
+
   std::size_t bytes() const { return own_end_ - own_begin_ + (slab_end_ - slab_begin_); }
   bool empty() const { return bytes() == 0; }
   /// copied is how many bytes were moved by memcpy since the last call.

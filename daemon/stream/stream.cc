@@ -13,7 +13,7 @@ constexpr std::size_t kWriteBytesMax = 1024 * 1024;
 }  // namespace
 
 void Stream::arm_receive(std::size_t bytes_max) {
-  if (receiving_ || at_end_ || closing_ || error_ != 0) {
+  if (receiving_ || at_end_ || closing_ || waiting_ || error_ != 0) {
     return;
   }
   receiving_ = true;
@@ -35,7 +35,7 @@ Stream::Received Stream::on_receive(const Completion& completion) {
     return Received::kEnd;
   }
   switch (-completion.result) {
-    case ENOBUFS: return Received::kStarved;
+    case ENOBUFS: waiting_ = true; return Received::kStarved;
     case EINTR:
     case EAGAIN:
     case ECANCELED: return Received::kNothing;

@@ -28,16 +28,24 @@ class Stream {
   int fd() const { return socket_.get(); }
 
   /// arm_receive asks for at most `bytes_max` more bytes (not 0), unless that is under way, or the
-  /// peer has ended.
+  /// peer has ended, or the stream waits for a slab.
   void arm_receive(std::size_t bytes_max = SIZE_MAX);
   enum class Received : std::uint8_t {
     kBytes,    // more lies in in()
     kEnd,      // the peer has sent its last byte
     kFailed,   // the connection is broken; error() says how
     kNothing,  // interrupted, cancelled: arm again where it makes sense
-    kStarved,  // the ring has no slab: arm again after one came back
+    kStarved,  // the ring has no slab: the stream waits for one, see SlabQueue
   };
   Received on_receive(const Completion& completion);
+  Token read_token() const { return read_; }
+  /// draws_slab: arm_receive would ask the ring for a slab.
+  bool draws_slab() const {
+    return !receiving_ && !at_end_ && !closing_ && error_ == 0 && !waiting_ && !in_.holds_slab();
+  }
+  /// Between begin_wait (kStarved does it, too) and end_wait arm_receive does nothing.
+  void begin_wait() { waiting_ = true; }
+  void end_wait() { waiting_ = false; }
 
   /// arm_write writes what the queue holds, unless a write is under way.
   void arm_write(const proto::SendQueue& queue);
@@ -67,6 +75,7 @@ class Stream {
   int error_ = 0;
   bool receiving_ = false;
   bool writing_ = false;
+  bool waiting_ = false;  // for a slab
   bool at_end_ = false;
   bool closing_ = false;
 };

@@ -119,6 +119,7 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
       relay.packets += peer.stats.packets;
       relay.turns += peer.stats.turns;
       relay.turns_put_off += peer.stats.turns_put_off;
+      relay.receives_starved += peer.stats.receives_starved;
       relay.packets_per_turn_max =
           std::max(relay.packets_per_turn_max, peer.stats.packets_per_turn_max);
     }
@@ -127,6 +128,7 @@ std::optional<std::string> Warden::control(const ipc::ControlRequest& request,
                        {"packets", relay.packets},
                        {"turns", relay.turns},
                        {"turns_put_off", relay.turns_put_off},
+                       {"receives_starved", relay.receives_starved},
                        {"packets_per_turn_max", relay.packets_per_turn_max}};
     if (recorder_state_) {
       const ipc::RecorderState& state = *recorder_state_;

@@ -93,21 +93,30 @@ void WorkerSession::on_read(proto::Leg which, const Completion& completion) {
       break;
     case Stream::Received::kEnd: leg_gone(which, "closed the connection"); break;
     case Stream::Received::kFailed: leg_gone(which, "lost the connection"); break;
-    case Stream::Received::kStarved: worker_.starved(completion.token); break;
+    case Stream::Received::kStarved: return worker_.starved(*this, completion.token);
     case Stream::Received::kNothing: break;
   }
   after_work();
 }
 
-void WorkerSession::rearm(Token token) {
+bool WorkerSession::rearm(Token token) {
   const auto kind = static_cast<TokenKind>(token.kind);
   if (kind == TokenKind::kTunnelRead) {
-    if (Tunnel* tunnel = tunnel_at(token.index)) {
-      arm_tunnel(*tunnel);
+    Tunnel* tunnel = tunnel_at(token.index);
+    if (tunnel == nullptr) {
+      return false;
     }
-    return;
+    tunnel->stream->end_wait();
+    arm_tunnel(*tunnel);
+    return tunnel->stream->receiving();
   }
+  const SessionLeg& starved = kind == TokenKind::kDownRead ? down() : up();
+  if (starved.stream == nullptr) {
+    return false;
+  }
+  starved.stream->end_wait();
   after_work();
+  return starved.stream->receiving();
 }
 
 void WorkerSession::on_written(proto::Leg which, const Completion& completion) {
@@ -423,7 +432,7 @@ void WorkerSession::after_work() {
       each.stream->arm_write(each.transport->output());
     }
     if (may_take(which) && !each.awaiting && !each.put_off) {
-      each.stream->arm_receive();
+      worker_.arm_receive(*this, *each.stream);
     }
     if (each.flushing && each.transport->output().empty() && !each.stream->writing()) {
       close_leg(which);

@@ -70,7 +70,8 @@ class WorkerSession final : public proto::BridgeEvents, public proto::LocalEvent
   void on_written(proto::Leg leg, const Completion& completion);
   void on_tunnel_read(std::uint32_t tunnel_slot, const Completion& completion);
   void on_tunnel_written(std::uint32_t tunnel_slot, const Completion& completion);
-  void rearm(Token token);
+  /// rearm ends a socket's wait for a slab; true where it receives then.
+  bool rearm(Token token);
   void on_timer();
   /// go_on is the turn after one in which a leg's share was used up.
   void go_on();

@@ -173,7 +173,7 @@ void WorkerSession::on_tunnel_read(std::uint32_t tunnel_slot, const Completion& 
     case Stream::Received::kBytes:
     case Stream::Received::kEnd: feed_user(*tunnel); break;
     case Stream::Received::kFailed: close_tunnel(*tunnel); break;
-    case Stream::Received::kStarved: worker_.starved(completion.token); break;
+    case Stream::Received::kStarved: return worker_.starved(*this, completion.token);
     case Stream::Received::kNothing: settle_tunnel(*tunnel); break;
   }
   after_work();
@@ -233,7 +233,7 @@ void WorkerSession::arm_tunnel(Tunnel& tunnel) {
   }
   const std::size_t room = local_->tcp_room(tunnel.channel);
   if (room > 0 && down().transport->queued_bytes() < limits::kSendQueueBytesMax) {
-    tunnel.stream->arm_receive(room);
+    worker_.arm_receive(*this, *tunnel.stream, room);
   }
 }
 

@@ -50,6 +50,7 @@ Worker::Worker(ProcessContext& context, std::unique_ptr<Ring> ring)
       ring_(std::move(ring)),
       supervisor_(std::move(context.supervisor)),
       warden_(std::move(context.warden)),
+      slab_queue_(*ring_),
       now_(mono_now()) {}
 
 Status Worker::map_record_ring() {
@@ -99,7 +100,8 @@ int Worker::run() {
   ring_->poll_in(warden_.fd(), {.kind = static_cast<std::uint8_t>(TokenKind::kWarden)});
   std::array<Completion, 256> completions;
   while (running_) {
-    const MonoTime deadline = work_.empty() ? timers_.next_deadline() : MonoTime{};
+    const bool has_work = !work_.empty() || slab_queue_.due();
+    const MonoTime deadline = has_work ? MonoTime{} : timers_.next_deadline();
     const std::size_t n = ring_->wait(deadline, completions);
     now_ = mono_now();
     ++stats_.turns;
@@ -109,7 +111,11 @@ int Worker::run() {
     }
     do_work();
     bury();
-    rearm_starved();
+    slab_queue_.serve([this](Token who) {
+      const bool tunnel = static_cast<TokenKind>(who.kind) == TokenKind::kTunnelRead;
+      WorkerSession* session = tunnel ? find_tunnel(who) : find({who.index, who.generation});
+      return session != nullptr && session->rearm(who);
+    });
     ring_bell();
   }
   return 0;
@@ -478,21 +484,6 @@ void Worker::bury() {
   if (!dead_.empty()) {
     dead_.clear();
     flush_told();
-  }
-}
-
-void Worker::rearm_starved() {
-  if (starved_.empty() || ring_->buffers_free() == 0) {
-    return;
-  }
-  std::vector<Token> starved;
-  starved.swap(starved_);
-  for (const Token& token : starved) {
-    const bool tunnel = static_cast<TokenKind>(token.kind) == TokenKind::kTunnelRead;
-    WorkerSession* session = tunnel ? find_tunnel(token) : find({token.index, token.generation});
-    if (session != nullptr) {
-      session->rearm(token);
-    }
   }
 }
 

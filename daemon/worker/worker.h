@@ -14,6 +14,7 @@
 #include "daemon/ipc/session_messages.h"
 #include "daemon/process.h"
 #include "daemon/record_ring/record_ring.h"
+#include "daemon/stream/slab_queue.h"
 #include "daemon/timers.h"
 #include "daemon/transport_options.h"
 #include "daemon/worker/session.h"
@@ -100,8 +101,15 @@ class Worker {
   record::Producer* record_ring() { return record_ring_ ? &*record_ring_ : nullptr; }
   /// await_recorder: WorkerSession::on_recorder is called when the recorder may have looked.
   void await_recorder(WorkerSession& session);
-  /// starved: the ring had no slab for this receive; it is armed again when one came back.
-  void starved(Token token) { starved_.push_back(token); }
+  /// arm_receive has one of the session's sockets receive: at once, or behind those that wait for a
+  /// slab, unless the session moves little. starved: there was none for this receive.
+  void arm_receive(WorkerSession& session, Stream& stream, std::size_t bytes_max = SIZE_MAX) {
+    slab_queue_.arm(stream, now_ >= session.bulk_until, bytes_max);
+  }
+  void starved(WorkerSession& session, Token read) {
+    ++stats_.receives_starved;
+    slab_queue_.starved(read, now_ >= session.bulk_until);
+  }
   /// changed: the session's counters or channels are not what the warden last heard.
   void changed(WorkerSession& session);
   /// ended: the session has no operation in flight any more and can go.
@@ -162,7 +170,6 @@ class Worker {
   void on_timer(Token token);
   void send_stats();
   void rest();
-  void rearm_starved();
   void do_work();
   void ring_bell();
   void begin_watching_recorder();
@@ -201,7 +208,7 @@ class Worker {
   bool audit_fresh_ = false;  // some are in `told_`
   std::vector<Place> waiting_for_audit_;
   Timers::Handle rest_timer_;
-  std::vector<Token> starved_;
+  SlabQueue slab_queue_;
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> dead_;
   std::deque<Work> work_;  // in the order in which it came

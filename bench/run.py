@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 
 from e2e import picture, report  # noqa: E402
 from e2e.lab import CIPHERS  # noqa: E402
+from e2e.run import Failed  # noqa: E402
 from e2e.suite import PARTS, Suite  # noqa: E402
 
 
@@ -50,14 +51,27 @@ def main() -> int:
     os.environ["BASTION_PEERS"] = str(options.peers)
     started = time.monotonic()
     suite = Suite(options)
+    results, failure = {}, None
     try:
         suite.start()
-        results = suite.run()
+        suite.run(results)
+    except Failed as why:
+        failure = why
     finally:
         suite.close()
+    if results:
+        write(options, results, about(options.quick, suite.load))
+    if failure:
+        print(f"[bench] failed: {failure}", file=sys.stderr)
+        return 1
+    print(f"[bench] {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def write(options: argparse.Namespace, results: dict, circumstances: str) -> None:
+    """Writes the tables, the figures and the picture; a run of some parts is put into the results that are there."""
     out = options.out or (ROOT / "bench/results" if not options.quick and not options.parts else options.build / "bench-results")
     out.mkdir(parents=True, exist_ok=True)
-    circumstances = about(options.quick, suite.load)
     results["about"] = {part: circumstances for part in results}
     if options.parts and (out / "results.json").exists():
         before = json.loads((out / "results.json").read_text())
@@ -67,9 +81,7 @@ def main() -> int:
     text = report.markdown(results)
     (out / "results.md").write_text(text)
     (out / "ratios.svg").write_text(picture.svg(results))
-    print("\n" + text)
-    print(f"[bench] {time.monotonic() - started:.0f} s; results in {out}")
-    return 0
+    print(f"\n{text}\n[bench] results in {out}")
 
 
 if __name__ == "__main__":

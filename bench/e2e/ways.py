@@ -70,7 +70,8 @@ class Way:
             )
         else:
             text = f"Host t\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\nHost *{common}"
-        path = self.lab.folder / f"ssh-{self.name}-{target.name}.conf".replace(" ", "_")
+        # ssh gives this path to a shell, for ProxyJump, and a way's name may have parentheses.
+        path = self.lab.folder / re.sub(r"[^\w.-]", "_", f"ssh-{self.name}-{target.name}.conf")
         path.write_text(text)
         return path
 

@@ -25,6 +25,9 @@ inline constexpr std::size_t kEd25519PublicLen = 32;
 inline constexpr std::size_t kEd25519SecretLen =
     64;  // seed and public key, as RFC 8709's users have
 inline constexpr std::size_t kEd25519SignatureLen = 64;
+/// Up to so long a message is signed and verified by lib25519, which wants it copied beside the
+/// signature.
+inline constexpr std::size_t kSignedTogetherMax = 2048;
 /// The longest RSA signature: one of the longest modulus.
 inline constexpr std::size_t kRsaBytesMax = 16'384 / 8;
 

@@ -126,8 +126,8 @@ class PrivateKey {
   SecretBytes to_openssh(std::string_view comment) const;
 
   const PublicKey& public_key() const { return public_key_; }
-  /// sign gives a signature blob (RFC 4253 6.6). Errors: kUnsupported where the algorithm does not
-  /// fit the key; kInternal.
+  /// sign gives a signature blob (RFC 4253 6.6), which need not be the same each time. Errors:
+  /// kUnsupported where the algorithm does not fit the key; kInternal.
   Result<Bytes> sign(const SignatureAlgorithm& algorithm, ByteView data) const;
 
  private:

@@ -27,10 +27,9 @@ Status malformed() { return fail(ErrorCode::kMalformed, "a signature is not well
 /// wants the message behind the signature and writes it out again, so this is for short ones: a
 /// login's have a few hundred bytes. Its 0 means yes; a yes counts only together with the message
 /// given back, which a failure never gives.
-constexpr std::size_t kOpenedLenMax = 2048;
 bool opens_ed25519(const PublicMaterial& key, ByteView data, ByteView signature) {
-  std::array<std::uint8_t, kEd25519SignatureLen + kOpenedLenMax> signed_message;
-  std::array<std::uint8_t, kEd25519SignatureLen + kOpenedLenMax> opened;
+  std::array<std::uint8_t, kEd25519SignatureLen + kSignedTogetherMax> signed_message;
+  std::array<std::uint8_t, kEd25519SignatureLen + kSignedTogetherMax> opened;
   std::ranges::copy(signature, signed_message.begin());
   std::ranges::copy(data, signed_message.begin() + kEd25519SignatureLen);
   long long opened_len = -1;
@@ -47,7 +46,7 @@ Status verify_ed25519(const PublicMaterial& key, ByteView data, ByteView signatu
     return malformed();
   }
 #if BASTION_HAVE_LIB25519
-  if (data.size() <= kOpenedLenMax) {
+  if (data.size() <= kSignedTogetherMax) {
     return opens_ed25519(key, data, signature) ? Status{} : wrong();
   }
 #endif

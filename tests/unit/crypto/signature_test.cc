@@ -1,4 +1,7 @@
 #include <gtest/gtest.h>
+#include <openssl/curve25519.h>
+
+#include <set>
 
 #include "base/wire.h"
 #include "tests/support/hex.h"
@@ -169,24 +172,59 @@ constexpr Rfc8032 kRfc8032[] = {
      "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"},
 };
 
-TEST(SignatureEd25519, IsThatOfRfc8032) {
+/// rfc8032_key reads the vector's seed as a PKCS #8 file.
+PrivateKey rfc8032_key(const Rfc8032& vector) {
+  Bytes pkcs8 = from_hex("302e020100300506032b657004220420");
+  const Bytes seed = from_hex(vector.seed);
+  pkcs8.insert(pkcs8.end(), seed.begin(), seed.end());
+  return PrivateKey::parse_openssh(as_bytes("-----BEGIN PRIVATE KEY-----\n" + base64_encode(pkcs8) +
+                                            "\n-----END PRIVATE KEY-----\n"))
+      .value();
+}
+
+TEST(SignatureEd25519, VerifiesThoseOfRfc8032) {
   for (const Rfc8032& vector : kRfc8032) {
-    Bytes pkcs8 = from_hex("302e020100300506032b657004220420");
-    const Bytes seed = from_hex(vector.seed);
-    pkcs8.insert(pkcs8.end(), seed.begin(), seed.end());
-    const std::string pem =
-        "-----BEGIN PRIVATE KEY-----\n" + base64_encode(pkcs8) + "\n-----END PRIVATE KEY-----\n";
-    const auto key = PrivateKey::parse_openssh(as_bytes(pem));
-    ASSERT_TRUE(key) << key.error().text;
+    const PrivateKey key = rfc8032_key(vector);
     const SignatureAlgorithm& algorithm = algorithm_named("ssh-ed25519");
     const Bytes message = from_hex(vector.message);
     const Bytes expected = Writer().text("ssh-ed25519").string(from_hex(vector.signature)).take();
-    EXPECT_EQ(key->public_key().blob(),
+    EXPECT_EQ(key.public_key().blob(),
               Writer().text("ssh-ed25519").string(from_hex(vector.point)).take());
-    EXPECT_EQ(key->sign(algorithm, message), expected);
-    EXPECT_TRUE(key->public_key().verify(algorithm, message, expected));
+    EXPECT_TRUE(key.public_key().verify(algorithm, message, expected));
   }
 }
+
+TEST(SignatureEd25519, IsOneThatBoringSslVerifies) {
+  // Around the length up to which lib25519 signs, where it is there.
+  for (const Rfc8032& vector : kRfc8032) {
+    const PrivateKey key = rfc8032_key(vector);
+    const Bytes point = from_hex(vector.point);
+    for (const std::size_t len : {0U, 1U, 64U, 2047U, 2048U, 2049U, 100'000U}) {
+      const Bytes data(len, 'x');
+      const Bytes blob = key.sign(algorithm_named("ssh-ed25519"), data).value();
+      const ByteView signature = ByteView(blob).last(64);
+      EXPECT_EQ(ED25519_verify(data.data(), data.size(), signature.data(), point.data()), 1) << len;
+    }
+  }
+}
+
+#if BASTION_HAVE_LIB25519
+TEST(SignatureEd25519, NeverUsesANonceTwice) {
+  const PrivateKey key = rfc8032_key(kRfc8032[0]);
+  std::set<Bytes> nonces;  // the curve point of each: a signature's first half
+  for (int i = 0; i < 100; ++i) {
+    const Bytes blob = key.sign(algorithm_named("ssh-ed25519"), kData).value();
+    EXPECT_TRUE(nonces.insert(Bytes(blob.end() - 64, blob.end() - 32)).second);
+  }
+}
+#else
+TEST(SignatureEd25519, IsThatOfRfc8032) {
+  for (const Rfc8032& vector : kRfc8032) {
+    EXPECT_EQ(rfc8032_key(vector).sign(algorithm_named("ssh-ed25519"), from_hex(vector.message)),
+              Writer().text("ssh-ed25519").string(from_hex(vector.signature)).take());
+  }
+}
+#endif
 
 TEST(SignatureEd25519, sec_046_RefusesALargerS) {
   // s + L has the same effect on the curve; RFC 8032 5.1.7 refuses it.

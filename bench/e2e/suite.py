@@ -27,6 +27,7 @@ class Suite:
         self.ours = self.bastion_ways("bastiond", None)
         for number, build in enumerate(options.bastion_build):
             self.ours += self.bastion_ways(f"bastiond({build.resolve().parent.name})", build.resolve())
+        self.relays = [self.keep(Relay(self.lab, mode)) for mode in Relay.NAMES]
         self.theirs = []
         if not options.without_sshd:
             for tree in ["openssh-system"] + (["openssh-new"] if options.new_sshd else []):
@@ -71,17 +72,16 @@ class Suite:
         return found
 
     def bulk(self) -> dict:
-        relays = [self.keep(Relay(self.lab, mode)) for mode in Relay.NAMES]
         targets = [self.lab.target(cipher, real=True) for cipher in self.options.cipher or CIPHERS]
         mib = 128 if self.quick else 512
-        return bulk.measure([*self.ours, *relays, *self.theirs], targets, rounds=3, mib=mib, say=self.say)
+        return bulk.measure([*self.ours, *self.relays, *self.theirs], targets, rounds=3, mib=mib, say=self.say)
 
     def keystrokes(self) -> dict:
         target = self.lab.target(MAIN_CIPHER, real=False)
         count = 200 if self.quick else 500
         rounds = 3 if self.quick else 5
         found = keystrokes.measure(
-            [self.direct, *self.ours, *self.theirs], target, rounds=rounds, count=count, say=self.say
+            [self.direct, *self.ours, *self.relays, *self.theirs], target, rounds=rounds, count=count, say=self.say
         )
         pairs, servers = [], []
         for way in self.ours:
@@ -101,7 +101,8 @@ class Suite:
 
     def files(self) -> dict:
         target = self.lab.target(MAIN_CIPHER, real=True)
-        return files.measure([self.direct, *self.ours, *self.theirs], target, rounds=3 if self.quick else 5, say=self.say)
+        ways = [self.direct, *self.ours, *self.relays, *self.theirs]
+        return files.measure(ways, target, rounds=3 if self.quick else 5, say=self.say)
 
     def streams(self) -> dict:
         target = self.lab.target(MAIN_CIPHER, real=False)

@@ -97,7 +97,7 @@ Status start_role(ipc::Role role) {
   if (role == ipc::Role::kGate || role == ipc::Role::kWorker || role == ipc::Role::kWarden) {
     ask_for_short_slices();
   }
-  for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGTERM}) {
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGHUP, SIGINT, SIGTERM}) {
     std::signal(signal, SIG_IGN);
   }
   sigset_t none;

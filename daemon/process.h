@@ -41,10 +41,11 @@ struct ProcessContext {
   sandbox::Extras extras{};  // what this process needs beyond its role's rules
 };
 
-/// start_role prepares a freshly executed child: checks its descriptors, ignores SIGPIPE, SIGHUP,
-/// SIGINT and SIGTERM (the supervisor ends children by closing their channel, so that a terminal's
-/// Ctrl-C leaves the order to it), dies with the supervisor. What a user waits for (gate, worker,
-/// warden) asks the scheduler for short slices.
+/// start_role prepares a freshly executed child: checks its descriptors, ignores SIGPIPE, SIGXFSZ
+/// (a file at its limit is a write that fails), SIGHUP, SIGINT and SIGTERM (the supervisor ends
+/// children by closing their channel, so that a terminal's Ctrl-C leaves the order to it), dies
+/// with the supervisor. What a user waits for (gate, worker, warden) asks the scheduler for short
+/// slices.
 Status start_role(ipc::Role role);
 
 /// seal ends the start-up: the ring (may be null in a role without one) is restricted and enabled,

@@ -187,7 +187,9 @@ Status LogFile::flush() {
       continue;
     }
     if (n <= 0) {
-      return io_error("cannot write the audit log");
+      return io_error(errno == EFBIG ? "the audit log is as large as a file may be: rotate it "
+                                       "earlier, raise LimitFSIZE= or ulimit -f"
+                                     : "cannot write the audit log");
     }
     written_ += static_cast<std::size_t>(n);
     size_ += static_cast<std::uint64_t>(n);

@@ -18,7 +18,11 @@ constexpr std::size_t kMappedBytes = kMemoryBytes + kDataBytes;
 Result<UniqueFd> make_memory() {
   UniqueFd fd(memfd_create("bastiond-recording", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd || ftruncate(fd.get(), static_cast<off_t>(kMemoryBytes)) != 0) {
-    return fail(ErrorCode::kIo, "no memory for a recording ring", errno);
+    return fail(ErrorCode::kIo,
+                errno == EFBIG ? "a recording ring is larger than a file may be: raise LimitFSIZE= "
+                                 "or ulimit -f"
+                               : "no memory for a recording ring",
+                errno);
   }
   Counters counters{};
   counters.magic = kMagic;

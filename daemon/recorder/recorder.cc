@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,13 @@ constexpr int kLastFramesMs = 50;
 constexpr int kLockMs = 10'000;
 /// How often the warden hears how full the disk is.
 constexpr std::int64_t kTellNs = 2 * kNsPerSecond;
+
+/// file_bytes_max is how large this process may make a file.
+std::uint64_t file_bytes_max() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX
+                                                                                 : limit.rlim_cur;
+}
 
 }  // namespace
 
@@ -67,6 +75,7 @@ bool Recorder::start() {
     context_.extras.folders.push_back(store_->fd());
   }
   allow_audit();
+  file_bytes_max_ = file_bytes_max();  // the sandbox lets nobody ask
   if (const Status sealed = seal(context_, nullptr); !sealed) {
     context_.log.error("the recorder cannot enter its sandbox",
                        {{"error", describe(sealed.error())}});
@@ -96,6 +105,7 @@ void Recorder::make_recordings() {
               [this](const std::string& session, const std::string& recording) {
                 tell_removed(session, recording, 0, "empty");
               }});
+  recordings_->set_file_bytes_max(file_bytes_max_);
   apply_settings();
   std::vector<RingPort> ports;
   for (const auto& ring : rings_) {

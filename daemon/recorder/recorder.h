@@ -97,6 +97,7 @@ class Recorder final : public audit::LogOwner {
   Digests digests_;
   ipc::RecorderState told_;  // what the warden last heard
   MonoTime told_at_{};
+  std::uint64_t file_bytes_max_ = UINT64_MAX;  // RLIMIT_FSIZE, as it was at the start
   UniqueFd audit_folder_;
   std::unique_ptr<audit::Log> audit_;  // none where there is no audit log
   std::uint64_t audit_taken_ = 0;      // the number of the warden's last event

@@ -282,6 +282,9 @@ int Recordings::allocate(Recording& recording, std::uint64_t up_to) {
   if (up_to <= next.allocated) {
     return 0;
   }
+  if (up_to > file_bytes_max_) {
+    return EFBIG;
+  }
   const std::uint64_t more = up_to - next.allocated;
   if (!has_space(more)) {
     return ENOSPC;
@@ -313,8 +316,20 @@ bool Recordings::top_up(Recording& recording) {
   if (next.charged - recording.charged_at_grant > recording.window / 2) {
     recording.window = std::min(recording.window * 2, kWindowMax);
   }
-  const std::uint64_t granted = std::max(recording.granted, next.charged + recording.window);
-  const int error = allocate(recording, written + disk_bytes(granted - next.charged) + kSlackBytes);
+  std::uint64_t granted = 0;
+  const auto promise = [&] {
+    granted = std::max(recording.granted, next.charged + recording.window);
+    return allocate(recording, written + disk_bytes(granted - next.charged) + kSlackBytes);
+  };
+  int error = promise();
+  while (error == EFBIG && recording.window > kWindowMin) {
+    recording.window /= 2;  // the file is nearly as large as it may be: less at a time
+    error = promise();
+  }
+  if (error == EFBIG && next.allocated < written + disk_bytes(left) + kSlackLeftMin) {
+    trouble_with(recording, error);  // many small blocks: what is left is for its end
+    return false;
+  }
   if (error != 0) {
     if (is_of_the_disk(error)) {
       trouble_ = disk_error(error);

@@ -44,6 +44,9 @@ class Recordings {
     recipients_ = std::move(recipients);
   }
   void set_reserve(std::uint64_t bytes) { reserve_bytes_ = bytes; }
+  /// set_file_bytes_max: no file may be larger (RLIMIT_FSIZE). Nothing is accepted that would be
+  /// behind it, so that a file can always be ended.
+  void set_file_bytes_max(std::uint64_t bytes) { file_bytes_max_ = bytes; }
 
   /// recover takes over what the recorder before us had open; `rings` are those that still are.
   void recover(const std::vector<RingPort>& rings);
@@ -135,6 +138,7 @@ class Recordings {
   Outward outward_;
   std::vector<recording::Recipient> recipients_;
   std::uint64_t reserve_bytes_ = 0;
+  std::uint64_t file_bytes_max_ = UINT64_MAX;
   recording::Compressor compressor_;
   std::vector<std::unique_ptr<recording::BlockWriter>> spare_writers_;
   std::unordered_map<std::string, std::unique_ptr<Recording>> by_session_;

@@ -77,6 +77,7 @@ std::string disk_error(int error) {
     case EROFS: return "the disk is read-only";
     case EIO: return "the disk fails";
     case ENOENT: return "the file was removed";
+    case EFBIG: return "files may be no larger here: raise LimitFSIZE= or ulimit -f";
     default: return std::strerror(error);
   }
 }

@@ -26,7 +26,11 @@ Result<UniqueFd> make_table_memory() {
   const Table::Header header{kMagic, kVersion, 0, sizeof(Entry)};
   if (!fd || ftruncate(fd.get(), static_cast<off_t>(kMemoryBytes)) != 0 ||
       pwrite(fd.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) {
-    return fail(ErrorCode::kIo, "no memory for the table of recordings", errno);
+    return fail(ErrorCode::kIo,
+                errno == EFBIG ? "the table of recordings is larger than a file may be: raise "
+                                 "LimitFSIZE= or ulimit -f"
+                               : "no memory for the table of recordings",
+                errno);
   }
   return fd;
 }

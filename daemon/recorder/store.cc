@@ -72,8 +72,8 @@ std::string day_of(std::uint64_t time_us) {
 
 std::string disk_error(int error) {
   switch (error) {
-    case ENOSPC:
-    case EDQUOT: return "no space left on the disk";
+    case ENOSPC: return "no space left on the disk";
+    case EDQUOT: return "the quota on the disk is used up";
     case EROFS: return "the disk is read-only";
     case EIO: return "the disk fails";
     case ENOENT: return "the file was removed";

@@ -6,6 +6,7 @@ A full disk, one that is mounted read-only and a file that is removed are in tes
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import subprocess
 
@@ -75,9 +76,9 @@ def is_served(client) -> None:
     ("operation", "error", "reason"),
     [
         ("write", errno.EIO, "the disk fails"),
-        ("write", errno.EDQUOT, "no space left on the disk"),
+        ("write", errno.EDQUOT, "the quota on the disk is used up"),
         ("allocate", errno.EIO, "the disk fails"),
-        ("allocate", errno.EDQUOT, "no space left on the disk"),
+        ("allocate", errno.EDQUOT, "the quota on the disk is used up"),
         ("all", errno.EROFS, "the disk is read-only"),
     ],
 )
@@ -102,21 +103,28 @@ def test_a_disk_that_refuses(operation, error, reason, lab, make_bastion, disk, 
     bastion.stop()  # before its disk goes
 
 
-@pytest.fixture
-def thin_disk(tmp_path):
-    """A file system on a device that promised more than it has: (where it is mounted, what fills the device)."""
+def run_program(*words) -> str:
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout.strip()
+
+
+def needs_loop_devices() -> None:
     if os.getuid() != 0:
         pytest.skip("mounting needs root")
     if not os.path.exists("/dev/loop-control"):
         pytest.skip("this machine has no loop devices")
+
+
+@pytest.fixture
+def thin_disk(tmp_path):
+    """A file system on a device that promised more than it has: (where it is mounted, what fills the device)."""
+    needs_loop_devices()
+    run = run_program
     below, folder = tmp_path / "below", tmp_path / "disk"
     below.mkdir()
     folder.mkdir()
     with contextlib.ExitStack() as undo:
-
-        def run(*words) -> str:
-            return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-
         run("mount", "-t", "tmpfs", "-o", "size=24m", "none", below)
         undo.callback(run, "umount", "-l", below)
         image = below / "image"
@@ -151,3 +159,48 @@ def test_a_disk_that_takes_bytes_and_does_not_keep_them(lab, make_bastion, thin_
     bastion.wait_for_log("what was last written to recordings may be lost")
     is_served(alice)
     bastion.stop()
+
+
+@pytest.fixture
+def quota_disk(tmp_path):
+    """A folder on btrfs that may take 24 MiB, on a disk with room for more. Its quota holds for root, too."""
+    needs_loop_devices()
+    with contextlib.suppress(FileNotFoundError):  # no modprobe in a container
+        subprocess.run(["modprobe", "-q", "btrfs"], check=False)
+    if "btrfs" not in pathlib.Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel has no btrfs")
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(512 << 20)
+    with contextlib.ExitStack() as undo:
+        run_program("mkfs.btrfs", "-q", image)
+        run_program("mount", "-o", "loop", image, folder)
+        undo.callback(run_program, "umount", "-l", folder)
+        run_program("btrfs", "quota", "enable", folder)
+        run_program("btrfs", "subvolume", "create", folder / "limited")
+        run_program("btrfs", "qgroup", "limit", "24M", folder / "limited")
+        yield folder / "limited"
+
+
+def test_a_quota_that_is_used_up(lab, make_bastion, quota_disk, tmp_path):
+    """The disk has room and says so; the kernel refuses our folder more of it."""
+    bastion = make_bastion(service=service_of(lab, quota_disk / "state"))
+    alice = client_of(bastion, tmp_path / "alice", lab.alice)
+    traffic = Traffic(alice, 2)
+    try:
+        process.wait_until(traffic.flows, timeout=30, what="traffic")
+        fill(quota_disk / "filler")
+        reason = "the quota on the disk is used up"
+        ends_with_a_reason(traffic, reason)
+        fill(quota_disk / "filler")  # also what the ended sessions gave back
+        process.wait_until(lambda: "used up" in alice.ssh(DESTINATION, "true").error, timeout=10, what="a refusal")
+        is_refused(alice, reason)
+    finally:
+        traffic.end()
+    (quota_disk / "filler").unlink()
+    run_program("sync", "-f", quota_disk)
+    made = check_all_recorded(bastion, traffic, [])
+    assert {(each.end["state"], each.end["reason"]) for each in made} == {("failed", reason)}
+    is_served(alice)
+    bastion.stop()  # before its disk goes

@@ -1,42 +1,21 @@
-"""Whole programs that people use over SSH: file trees, Ansible, sshfs."""
+"""Whole programs that people use over SSH: file trees, Ansible. sshfs is in test_sshfs.py."""
 
-import filecmp
 import os
 import pathlib
-import random
-import subprocess
 import tempfile
 
 import pytest
 
 from support.process import run
 from support.targets import LOGIN
+from support.trees import make_tree, same
 
 DESTINATION = f"{LOGIN}@web1@bastion"
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """A folder with empty, small, large and oddly named files."""
-    top = tmp_path / "tree"
-    chance = random.Random(3)
-    for i in range(40):
-        folder = top / f"folder {i % 5}" / "deep"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file-{i}").write_bytes(chance.randbytes(i * 997))
-    (top / "empty").write_bytes(b"")
-    (top / "large").write_bytes(chance.randbytes(5_000_000))
-    (top / "nämé 'with\" $(odd) characters").write_text("odd")
-    return top
-
-
-def same(one: pathlib.Path, other: pathlib.Path) -> None:
-    comparison = filecmp.dircmp(one, other)
-    assert not comparison.left_only and not comparison.right_only, (comparison.left_only, comparison.right_only)
-    _, different, unread = filecmp.cmpfiles(one, other, comparison.common_files, shallow=False)
-    assert not different and not unread
-    for name in comparison.common_dirs:
-        same(one / name, other / name)
+    return make_tree(tmp_path / "tree")
 
 
 @pytest.mark.parametrize("version", ["system", "openssh-new"])
@@ -124,23 +103,3 @@ def test_ansible(user, pipelining, alice, tree, tmp_path, short_folder):
     assert done.code == 0 and "failed=0" in done.text and "ok=12" in done.text, done
     assert (folder / "written").read_text() == "written\nanother\n"
     assert (folder / "copied").stat().st_size == 5_000_000
-
-
-def test_sshfs(alice, tree, tmp_path):
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("this machine has no /dev/fuse")
-    mounted, there = tmp_path / "mounted", tmp_path / "there"
-    mounted.mkdir()
-    there.mkdir()
-    command = ["/usr/bin/sshfs", "-F", alice.config, f"{DESTINATION}:{there}", mounted]
-    done = run(command, env=alice.env)
-    if done.code != 0 and "fuse" in done.error and "ermitted" in done.error:
-        pytest.skip(f"this machine does not let us mount: {done.error.strip()}")
-    done.ok()
-    try:
-        subprocess.run(["cp", "-r", tree, mounted / "tree"], check=True, timeout=60)
-        same(tree, there / "tree")
-        os.rename(mounted / "tree", mounted / "moved")
-        assert (mounted / "moved/large").read_bytes() == (tree / "large").read_bytes()
-    finally:
-        run(["fusermount3", "-u", mounted])

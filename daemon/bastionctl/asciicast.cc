@@ -17,6 +17,12 @@ std::string ascii(const Json& json) {
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
+/// playable is a size that players take: users choose theirs, and may have none.
+recording::Size playable(std::uint32_t columns, std::uint32_t rows) {
+  return {columns == 0 ? Asciicast::kColumnsUnknown : std::min(columns, Asciicast::kSizeMax),
+          rows == 0 ? Asciicast::kRowsUnknown : std::min(rows, Asciicast::kSizeMax)};
+}
+
 }  // namespace
 
 Asciicast::Asciicast(int version, const Header& header)
@@ -24,14 +30,15 @@ Asciicast::Asciicast(int version, const Header& header)
 
 std::string Asciicast::header() const {
   Json json = {{"version", version_}, {"timestamp", header_.start_us / 1'000'000}};
+  const recording::Size size = playable(header_.columns, header_.rows);
   if (version_ == 2) {
-    json["width"] = header_.columns;
-    json["height"] = header_.rows;
+    json["width"] = size.columns;
+    json["height"] = size.rows;
     if (!header_.term.empty()) {
       json["env"] = {{"TERM", header_.term}};
     }
   } else {
-    json["term"] = {{"cols", header_.columns}, {"rows", header_.rows}};
+    json["term"] = {{"cols", size.columns}, {"rows", size.rows}};
     if (!header_.term.empty()) {
       json["term"]["type"] = header_.term;
     }
@@ -85,14 +92,15 @@ std::string Asciicast::event(const recording::Entry& entry) {
       return data.empty() ? "" : line(entry.time_us, 'i', data);
     }
     case EntryKind::kResize:
-      if (const auto size = recording::parse_size(entry.bytes)) {
+      if (const auto changed = recording::parse_size(entry.bytes)) {
+        const recording::Size size = playable(changed->columns, changed->rows);
         return line(entry.time_us, 'r',
-                    std::to_string(size->columns) + "x" + std::to_string(size->rows));
+                    std::to_string(size.columns) + "x" + std::to_string(size.rows));
       }
       return {};
     case EntryKind::kExitStatus:
       if (const auto status = recording::parse_number(entry.bytes); status && version_ == 3) {
-        return line(entry.time_us, 'x', std::to_string(*status));
+        exit_ = {entry.time_us, std::to_string(*status)};
       }
       return {};
     default: return {};
@@ -100,7 +108,17 @@ std::string Asciicast::event(const recording::Entry& entry) {
 }
 
 std::string Asciicast::finish() {
-  return out_waiting_.empty() ? "" : line(last_us_, 'o', std::exchange(out_waiting_, {}));
+  std::string lines;
+  for (const auto& [waiting, code] :
+       {std::pair(&out_waiting_, 'o'), std::pair(&in_waiting_, 'i')}) {
+    if (!waiting->empty()) {
+      lines += line(last_us_, code, std::exchange(*waiting, {}));
+    }
+  }
+  if (!exit_.second.empty()) {
+    lines += line(exit_.first, 'x', std::exchange(exit_.second, {}));
+  }
+  return lines;
 }
 
 }  // namespace bastion::ctl

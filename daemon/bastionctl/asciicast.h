@@ -3,15 +3,22 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "daemon/recording/entries.h"
 
 namespace bastion::ctl {
 
-/// Asciicast writes asciinema's file format, version 2 or 3: a header line, then a line an event.
-/// Its lines are ASCII: everything else is escaped.
+/// Asciicast writes asciinema's file format, version 2 or 3: a header line, then a line an event
+/// (docs.asciinema.org/manual/asciicast). Its lines are ASCII: everything else is escaped, and what
+/// is no UTF-8 is U+FFFD. A size that is not known is 80 by 24, and none is more than kSizeMax.
 class Asciicast {
  public:
+  static constexpr std::uint32_t kColumnsUnknown = 80;
+  static constexpr std::uint32_t kRowsUnknown = 24;
+  /// Players take memory for each cell, and the size is the user's word.
+  static constexpr std::uint32_t kSizeMax = 1000;
+
   struct Header {
     std::uint32_t columns = 80;
     std::uint32_t rows = 24;
@@ -26,7 +33,8 @@ class Asciicast {
   /// event gives the line of one entry; empty where asciicast has none for it. Octets that are only
   /// the beginning of a character wait for the next entry of their stream.
   std::string event(const recording::Entry& entry);
-  /// finish gives what is still waiting.
+  /// finish gives what is still waiting, and in version 3 the exit status, which is the last event:
+  /// output may come after it.
   std::string finish();
 
  private:
@@ -38,6 +46,7 @@ class Asciicast {
   std::uint64_t last_us_;
   std::string out_waiting_;
   std::string in_waiting_;
+  std::pair<std::uint64_t, std::string> exit_;  // when, and which; empty: none yet
 };
 
 }  // namespace bastion::ctl

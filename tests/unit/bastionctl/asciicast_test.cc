@@ -54,6 +54,26 @@ TEST(Asciicast, ACharacterIsNeverSplit) {
             "[0.000000, \"o\", \"\\ufffd\"]\n");
 }
 
+TEST(Asciicast, WhatIsTypedIsNotLostEither) {
+  Asciicast cast(3, header());
+  EXPECT_EQ(cast.event({10'000'000, 1, EntryKind::kStdin, as_bytes("\xe2\x82")}), "");
+  EXPECT_EQ(cast.finish(), "[0.000000, \"i\", \"\\ufffd\"]\n");
+}
+
+TEST(Asciicast, SizesAreWhatPlayersTake) {
+  for (const auto& [size, shown] :
+       {std::pair{recording::Size{0, 0}, "80x24"}, std::pair{recording::Size{0, 50}, "80x50"},
+        std::pair{recording::Size{4'000'000'000, 1001}, "1000x1000"}}) {
+    Asciicast cast(3, {size.columns, size.rows, 0, "", "", "xterm"});
+    EXPECT_EQ(cast.event({0, 1, EntryKind::kResize, recording::encode(size)}),
+              "[0.000000, \"r\", \"" + std::string(shown) + "\"]\n");
+  }
+  EXPECT_EQ(Asciicast(3, {0, 0, 0, "", "", ""}).header(),
+            "{\"term\":{\"cols\":80,\"rows\":24},\"timestamp\":0,\"version\":3}\n");
+  EXPECT_EQ(Asciicast(2, {5000, 0, 0, "", "", ""}).header(),
+            "{\"height\":24,\"timestamp\":0,\"version\":2,\"width\":1000}\n");
+}
+
 TEST(Asciicast, SaysResizesAndExits) {
   Asciicast two(2, header());
   Asciicast three(3, header());
@@ -62,8 +82,13 @@ TEST(Asciicast, SaysResizesAndExits) {
   EXPECT_EQ(two.event({10'000'000, 1, EntryKind::kResize, size}),
             "[0.000000, \"r\", \"120x40\"]\n");
   EXPECT_EQ(two.event({10'000'000, 1, EntryKind::kExitStatus, status}), "");
-  EXPECT_EQ(three.event({10'000'000, 1, EntryKind::kExitStatus, status}),
-            "[0.000000, \"x\", \"3\"]\n");
+  EXPECT_EQ(two.finish(), "") << "version 2 has no such event";
+  EXPECT_EQ(three.event({11'000'000, 1, EntryKind::kExitStatus, status}), "");
+  EXPECT_EQ(three.event({12'000'000, 1, EntryKind::kStdout, as_bytes("later\xe2")}),
+            "[2.000000, \"o\", \"later\"]\n");
+  EXPECT_EQ(three.finish(), "[0.000000, \"o\", \"\\ufffd\"]\n[0.000000, \"x\", \"3\"]\n")
+      << "it is the last";
+  EXPECT_EQ(three.finish(), "");
 }
 
 }  // namespace

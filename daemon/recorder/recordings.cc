@@ -326,7 +326,8 @@ bool Recordings::top_up(Recording& recording) {
     recording.window /= 2;  // the file is nearly as large as it may be: less at a time
     error = promise();
   }
-  if (error == EFBIG && next.allocated < written + disk_bytes(left) + kSlackLeftMin) {
+  const bool slack_used_up = next.allocated < written + disk_bytes(left) + kSlackLeftMin;
+  if (error != 0 && slack_used_up) {
     trouble_with(recording, error);  // many small blocks: what is left is for its end
     return false;
   }

@@ -516,8 +516,10 @@ void add_audit_commands(CLI::App& app, const std::string& socket, const bool& js
                              "The log's file; without it the running daemon's");
   verify_command->add_option("files", options->files, "Files, oldest first, instead");
   verify_command
-      ->add_option("--key", options->keys,
-                   "Public audit keys (default " + std::string(kUsualKey) + ")")
+      ->add_option(
+          "--key", options->keys,
+          "A file with public audit keys, once for each (default " + std::string(kUsualKey) + ")")
+      ->allow_extra_args(false)
       ->envname("BASTIOND_AUDIT_KEY");
   verify_command->add_option("--head", options->head, "A line that must be there: NUMBER:HASH");
   verify_command->footer(

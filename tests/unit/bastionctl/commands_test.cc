@@ -200,6 +200,13 @@ TEST_F(Commands, VerifyNeedsAKeyOrToBeToldThatThereIsNone) {
   EXPECT_EQ(run({"verify", "7q2a", "--all", "--key", key_}).exit_code, 2);
 }
 
+TEST_F(Commands, AnOptionThatMayBeRepeatedTakesOneFileEachTime) {
+  const ProgramResult one = run({"verify", "--key", key_, "7q2a"});
+  EXPECT_EQ(one.exit_code, 0) << one.output;
+  EXPECT_EQ(run({"verify", "--key", key_, "--key", key_, "7q2a"}).exit_code, 0);
+  EXPECT_EQ(run({"play", "--identity", identity_file_, "7q2b"}).exit_code, 0);
+}
+
 TEST_F(Commands, VerifySaysWhatIsWrong) {
   auto open = recording::test::make(recording::test::a_shell(), 3, {}, session('d'), false).file;
   put('d', open);

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -86,18 +88,56 @@ bool SocketSink::connect(MonoTime now) {
   return true;
 }
 
+// look: has the other end closed the connection, or let us know that nobody is there?
+void SocketSink::look(MonoTime now) {
+  pollfd state{fd_.get(), POLLRDHUP, 0};
+  if (!fd_ || connecting_ || poll(&state, 1, 0) <= 0) {
+    return;
+  }
+  if (address_.kind == SinkAddress::Kind::kUdp) {
+    lose(now, ECONNREFUSED);
+  } else if (address_.kind == SinkAddress::Kind::kTcp) {
+    const bool between_frames = sent_ == 0;
+    lose(now, ECONNRESET);
+    if (between_frames && now >= at_once_from_) {
+      // It may be back already: whether it fails the next connection tells.
+      at_once_from_ = after(now, kRetryNs);
+      retry_at_ = now;
+      why_.clear();
+    }
+  }
+}
+
+void SocketSink::front_is_taken() {
+  connecting_ = blocked_ = doubted_ = false;
+  trial_until_ = {};
+  why_.clear();
+  queued_bytes_ -= queue_.front().size();
+  queue_.pop_front();
+  sent_ = 0;
+}
+
 void SocketSink::pump(MonoTime now) {
+  look(now);
   while (!queue_.empty()) {
+    if (trial_until_.ns != 0) {
+      if (now < trial_until_) {
+        return;
+      }
+      front_is_taken();
+      continue;
+    }
     if (!fd_ && !connect(now)) {
       return;
     }
     switch (send_front()) {
       case Sent::kWhole:
-        connecting_ = blocked_ = false;
-        why_.clear();
-        queued_bytes_ -= queue_.front().size();
-        queue_.pop_front();
-        sent_ = 0;
+        if (doubted_) {
+          trial_until_ = after(now, kRetryNs);
+          sent_ = 0;
+          return;
+        }
+        front_is_taken();
         break;
       case Sent::kBlocked: blocked_ = true; return;
       case Sent::kLost: return lose(now, errno);
@@ -150,8 +190,16 @@ SocketSink::Sent SocketSink::send_large() {
 }
 
 void SocketSink::lose(MonoTime now, int error) {
+  if (address_.kind == SinkAddress::Kind::kUdp) {
+    if (error == ECONNREFUSED && !doubted_) {
+      ++dropped_;
+      dropped_reason_ = errno_text(error);
+    }
+    doubted_ = true;
+  }
   fd_.reset();
   connecting_ = blocked_ = false;
+  trial_until_ = {};
   // A frame of which a part went out cannot be gone on with on another connection.
   sent_ = 0;
   retry_at_ = after(now, kRetryNs);
@@ -172,7 +220,7 @@ MonoTime SocketSink::due() const {
   if (queue_.empty() || wants_writable()) {
     return {std::numeric_limits<std::int64_t>::max()};
   }
-  return retry_at_;
+  return std::max(retry_at_, trial_until_);
 }
 
 }  // namespace bastion::audit

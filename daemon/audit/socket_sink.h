@@ -30,6 +30,11 @@ struct SinkAddress {
 /// SocketSink sends messages to a socket without ever waiting: journald's and syslog's datagrams,
 /// and RFC 6587 frames over TCP. What is not taken waits in a queue of at most kQueueBytesMax; the
 /// connection is made again once a second where it was lost.
+///
+/// A TCP receiver that closes its end is noticed before anything is sent into the void; what its
+/// machine had taken before is its own affair. That nobody hears a UDP datagram comes back, if at
+/// all, when it is gone: it is counted as dropped. From then on one at a time is on trial and waits
+/// in the queue until nothing has come back for a second.
 class SocketSink {
  public:
   static constexpr std::size_t kQueueBytesMax = 4 << 20;
@@ -73,6 +78,8 @@ class SocketSink {
   Sent send_large();
   void lose(MonoTime now, int error);
   void drop_front(std::string reason);
+  void front_is_taken();
+  void look(MonoTime now);
 
   SinkAddress address_;
   OnFailure on_failure_;
@@ -80,6 +87,9 @@ class SocketSink {
   bool connecting_ = false;  // TCP: under way
   bool blocked_ = false;
   MonoTime retry_at_{};
+  MonoTime at_once_from_{};  // TCP: a connection that was closed may be made again without delay
+  bool doubted_ = false;     // UDP: nobody heard what was sent
+  MonoTime trial_until_{};   // of the first in the queue, which was sent; 0: it is not
   std::deque<std::string> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t sent_ = 0;  // of the first, over a stream

@@ -1,9 +1,11 @@
 #include "daemon/audit/log.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -294,6 +296,28 @@ TEST_F(LogTest, RefusesWhatIsNotOfTheSchemaAndSaysSo) {
   log().add(wrong);
   pass(1);
   EXPECT_THAT(events_of(text()), ElementsAre("audit.start", "audit.dropped"));
+}
+
+TEST_F(LogTest, AUdpReceiverThatIsNotThereIsToldOfOnce) {
+  const daemon::UniqueFd bound(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(bound.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  socklen_t length = sizeof address;
+  getsockname(bound.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  // It is bound and connected elsewhere: it hears nobody, and nobody else gets its port.
+  ASSERT_EQ(connect(bound.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  settings_.head_interval_ns = 3600 * kNsPerSecond;
+  settings_.sinks.emplace_back(
+      SinkAddress{SinkAddress::Kind::kUdp, "",
+                  *Endpoint::parse("127.0.0.1:" + std::to_string(ntohs(address.sin_port)))},
+      OnFailure::kDrop);
+  add_and_flush("alice");
+  for (int second = 0; second < 60; ++second) {
+    pass(1);
+  }
+  EXPECT_THAT(events_of(text()), ElementsAre("audit.start", "session.start", "audit.failed"));
 }
 
 /// FileLimit makes every write beyond so many bytes of a file fail with EFBIG, as a full disk does

@@ -169,6 +169,58 @@ TEST(SocketSink, AFrameOfALostConnectionBeginsAnewOnTheNext) {
   EXPECT_EQ(got, big);
 }
 
+TEST(SocketSink, NothingIsSentToAReceiverThatHasClosedTheConnection) {
+  std::uint16_t port = 0;
+  const auto listener = ip_receiver(SOCK_STREAM, port);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  SocketSink sink(local(port, SinkAddress::Kind::kTcp), OnFailure::kStop);
+  const auto accepted = [&] {
+    return daemon::UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  };
+  sink.add("one");
+  sink.pump(at(1));
+  {
+    const daemon::UniqueFd reader = accepted();
+    sink.pump(at(1));
+    EXPECT_EQ(receive(reader.get()), "one");
+  }
+  // It restarts between two events.
+  sink.add("two");
+  sink.pump(at(1));
+  EXPECT_FALSE(sink.failing()) << "it is there again";
+  const daemon::UniqueFd reader = accepted();
+  sink.pump(at(1));
+  EXPECT_EQ(receive(reader.get()), "two");
+  EXPECT_FALSE(sink.failing());
+}
+
+TEST(SocketSink, OverUdpWhatNobodyHeardIsCountedAndTheRestWaits) {
+  std::uint16_t port = 0;
+  ip_receiver(SOCK_DGRAM, port);  // a port that is free
+  SocketSink sink(local(port, SinkAddress::Kind::kUdp), OnFailure::kStop);
+  sink.add("lost");
+  sink.pump(at(1));
+  EXPECT_FALSE(sink.failing()) << "nobody can know";
+  sink.add("one");
+  sink.add("two");
+  sink.pump(at(2));
+  EXPECT_TRUE(sink.failing());
+  for (int second = 3; second < 20; ++second) {
+    sink.pump(at(second));
+    EXPECT_TRUE(sink.failing()) << "one datagram that goes out proves nothing: " << second;
+  }
+  const auto receiver = ip_receiver(SOCK_DGRAM | SOCK_NONBLOCK, port);
+  for (int second = 20; second < 23; ++second) {
+    sink.pump(at(second));
+  }
+  EXPECT_EQ(receive(receiver.get()), "one");
+  EXPECT_EQ(receive(receiver.get()), "two");
+  EXPECT_EQ(receive(receiver.get()), "") << "each came once";
+  EXPECT_FALSE(sink.failing());
+  EXPECT_EQ(sink.take_dropped(), 1u);
+  EXPECT_EQ(sink.take_dropped_reason(), "Connection refused");
+}
+
 TEST(SocketSink, ItsQueueIsBounded) {
   const bastion::test::TempDir dir;
   for (const OnFailure on_failure : {OnFailure::kStop, OnFailure::kDrop}) {

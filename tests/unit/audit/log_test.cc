@@ -361,6 +361,49 @@ TEST_F(LogTest, AFullDiskFailsItAndRoomBringsItBackWithoutALoss) {
   EXPECT_TRUE(verify({"audit.jsonl"}).ok());
 }
 
+TEST_F(LogTest, ADiskThatIsFullAnywhereInASignatureCostsNothing) {
+  settings_.head_interval_ns = 10 * kNsPerSecond;
+  std::size_t signature_bytes = 600;
+  for (std::size_t room = 0; room <= signature_bytes; room += 7) {
+    restart();
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
+      std::filesystem::remove(entry.path());
+    }
+    asked_.clear();
+    add_and_flush("alice");
+    pass(10);
+    ASSERT_EQ(asked_.size(), 1u);
+    const std::size_t before = text().size();
+    {
+      const FileLimit limit(before + room);
+      answer();
+      if (text().size() < before + room) {
+        signature_bytes = 0;  // the last round: it fitted
+      } else {
+        EXPECT_TRUE(log().failing()) << room;
+        EXPECT_FALSE(log().settled());
+      }
+      add_and_flush("bob");
+      EXPECT_EQ(log().accepted(), 2u - (log().failing() ? 1u : 0u));
+    }
+    if (room % 2 == 0) {
+      restart();  // what was not accepted is told again by whoever had it
+      add_and_flush("bob");
+    }
+    pass(1);
+    EXPECT_FALSE(log().failing()) << log().why();
+    pass(10);
+    ASSERT_FALSE(asked_.empty()) << room;
+    answer();
+    EXPECT_TRUE(log().settled());
+    const Report report = verify({"audit.jsonl"});
+    EXPECT_TRUE(report.ok()) << room << ": " << report.problems.front().text;
+    EXPECT_NE(text().find("\"user\":\"bob\""), std::string::npos);
+    EXPECT_EQ(report.head.seq, report.signed_seq + 1) << "signed to its end";
+  }
+  EXPECT_EQ(signature_bytes, 0u) << "it was tried to the signature's end";
+}
+
 TEST_F(LogTest, WithDropSessionsGoOnAndTheLossIsToldOf) {
   settings_.on_failure = OnFailure::kDrop;
   add_and_flush("alice");

@@ -8,14 +8,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 
 #include "daemon/ipc/recorder_messages.h"
 
 namespace bastion::daemon::recorder {
 namespace {
-
-using recording::EndState;
 
 /// Disk beyond what frames need: what blocks add where they are small, end and signature.
 constexpr std::uint64_t kSlackBytes = 64 * 1024;
@@ -28,13 +25,6 @@ constexpr std::int64_t kTryAgainNs = 200 * kNsPerMs;
 constexpr std::int64_t kStarvedNsMax = kNsPerSecond;
 /// How often it is seen whether all files are still there.
 constexpr std::int64_t kCheckFilesNs = kNsPerSecond;
-
-std::uint64_t now_us() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
-}
 
 /// disk_bytes is what so many bytes of frames take in a file at most: their entries are no longer
 /// than they are, and 64 KiB of them make a block.
@@ -225,7 +215,8 @@ void Recordings::put_block(Recording& recording) {
   (void)write_out(recording);
 }
 
-/// write_out puts what is to be written behind what is. It is in the table when it is in the file.
+// write_out puts what is to be written behind what is. It is in the table when it is in the file,
+// an end when it is on the disk: until then a successor, too, takes it back and makes it anew.
 bool Recordings::write_out(Recording& recording) {
   std::uint64_t offset = table_.progress(recording.entry).writer.head.offset;
   ByteView rest = recording.unwritten;
@@ -244,8 +235,13 @@ bool Recordings::write_out(Recording& recording) {
   }
   recording.unwritten.clear();
   recording.unwritten.shrink_to_fit();
-  table_.commit(recording.entry, recording.next);
   store_.written();
+  if (recording.next.ended == 1) {
+    recording.end_sync = store_.next_sync();
+    ended_.push_back(&recording);
+  } else {
+    table_.commit(recording.entry, recording.next);
+  }
   return true;
 }
 
@@ -355,7 +351,8 @@ bool Recordings::top_up(Recording& recording) {
   return true;
 }
 
-// --- endings -------------------------------------------------------------------------------------
+// --- what time brings
+// -----------------------------------------------------------------------------
 
 void Recordings::attend(Recording& recording) {
   if (std::ranges::find(attention_, &recording) == attention_.end()) {
@@ -363,57 +360,11 @@ void Recordings::attend(Recording& recording) {
   }
 }
 
-void Recordings::close(const ipc::CloseRecording& message) {
-  const auto found = by_session_.find(message.session);
-  if (found == by_session_.end()) {
-    ipc::RecordingSealed unknown;
-    unknown.session = message.session;
-    return outward_.sealed(unknown);
-  }
-  Recording& recording = *found->second;
-  recording.confirmed = true;
-  if (!recording.closing) {
-    recording.closing = true;
-    recording.complete = message.complete;
-    if (!recording.failed) {
-      recording.reason = message.reason;
-    }
-  }
-  attend(recording);
-}
-
-void Recordings::interrupt(Recording& recording, std::string_view reason) {
-  if (recording.closing) {
-    return;
-  }
-  recording.closing = true;
-  if (!recording.failed) {
-    recording.reason = reason;
-  }
-  attend(recording);
-}
-
-void Recordings::resync() {
-  for (const auto& [session, recording] : by_session_) {
-    if (!recording->confirmed) {
-      interrupt(*recording, "the bastion's warden ended");
-    }
-  }
-}
-
-void Recordings::ring_retired(std::uint32_t generation) {
-  for (const auto& [place, recording] : by_place_) {
-    if (place.first == generation) {
-      interrupt(*recording, "its worker ended");
-    }
-  }
-}
-
 bool Recordings::ring_in_use(std::uint32_t generation) const {
   const auto first = by_place_.lower_bound({generation, 0});
   for (auto at = first; at != by_place_.end() && at->first.first == generation; ++at) {
     const Recording& recording = *at->second;
-    if (recording.next.ended == 0 || !recording.unwritten.empty()) {
+    if (recording.next.ended == 0 || recording.end_sync != 0 || !recording.unwritten.empty()) {
       return true;
     }
   }
@@ -429,84 +380,6 @@ void Recordings::forget_ring(std::uint32_t generation) {
   });
 }
 
-// end writes the end block. From then on the file needs its signature alone.
-void Recordings::end(Recording& recording) {
-  recording::BlockWriter& writer = writer_of(recording);
-  const EndState state = recording.failed     ? EndState::kFailed
-                         : recording.complete ? EndState::kComplete
-                                              : EndState::kInterrupted;
-  const bool whole = state == EndState::kComplete;
-  writer.end(state, whole ? std::string_view() : std::string_view(recording.reason), now_us(),
-             recording.next.mark, recording.unwritten);
-  recording.next.writer = writer.state();
-  recording.next.ended = 1;
-  recording.next.end_state = state;
-  recording.next.end_head = writer.state().head;
-  release_writer(recording);
-  std::erase(touched_, &recording);
-  (void)write_out(recording);
-}
-
-void Recordings::ask_signature(Recording& recording) {
-  const recording::Head& head = recording.next.end_head;
-  const std::uint32_t request = next_request_++;
-  if (outward_.sign(request, {ipc::HeadKind::kRecording, recording.session, head.seq, head.hash})) {
-    recording.sign_request = request;
-    signing_[request] = recording.session;
-  }
-}
-
-void Recordings::signed_head(std::uint32_t request, const ipc::HeadSigned& message) {
-  const auto asked = signing_.find(request);
-  if (asked == signing_.end()) {
-    return;
-  }
-  const auto found = by_session_.find(asked->second);
-  signing_.erase(asked);
-  if (found == by_session_.end()) {
-    return;
-  }
-  Recording& recording = *found->second;
-  if (!message.key.empty()) {
-    recording::BlockWriter writer(compressor_);
-    writer.resume(recording.next.writer);
-    writer.sign({message.key, message.signature}, recording.unwritten);
-    recording.next.writer = writer.state();
-    recording.next.ended = 2;
-    if (!write_out(recording)) {
-      return;
-    }
-  }
-  finish(recording);
-}
-
-// finish lets go of a file that is whole.
-void Recordings::finish(Recording& recording) {
-  Entry& entry = table_[recording.entry];
-  if (ftruncate(recording.file.get(), static_cast<off_t>(recording.next.writer.head.offset)) != 0) {
-    log_.warning("cannot give back what was reserved for a recording",
-                 {{"session", recording.session}, {"error", disk_error(errno)}});
-  }
-  const Progress& next = recording.next;
-  const ipc::RecordingSealed sealed{
-      .session = recording.session,
-      .recording = name_of(recording),
-      .state = std::string(recording::end_state_name(next.end_state)),
-      .reason = next.end_state == EndState::kComplete ? std::string() : recording.reason,
-      .blocks = next.end_head.seq,
-      .hash = next.end_head.hash,
-      .bytes = next.writer.head.offset};
-  store_.remove_mark(text_of(entry.day), recording.session);
-  store_.written();
-  by_place_.erase({recording.ring.generation, entry.slot});
-  table_.remove(recording.entry);
-  std::erase(attention_, &recording);
-  std::erase(touched_, &recording);
-  wipe(MutBytes(reinterpret_cast<std::uint8_t*>(&recording.next), sizeof recording.next));
-  by_session_.erase(sealed.session);
-  outward_.sealed(sealed);
-}
-
 // check_file: bytes written to a file that has no name any more are lost.
 void Recordings::check_file(Recording& recording) {
   struct stat found{};
@@ -517,23 +390,13 @@ void Recordings::check_file(Recording& recording) {
   }
 }
 
-// lost: the disk took what was written and did not keep it. Which files it is missing from nobody
-// tells.
-void Recordings::lost(int error) {
-  trouble_ = disk_error(error);
-  log_.error("what was last written to recordings may be lost: the disk did not keep it",
-             {{"error", trouble_}});
-  for (const auto& [session, recording] : by_session_) {
-    if (recording->next.ended == 0) {
-      trouble_with(*recording, error);
-    }
-  }
-}
-
 void Recordings::settle(MonoTime now) {
+  // In this order: no failure is overlooked that came before a sync which went well.
+  const std::uint64_t kept = store_.kept_sync();
   if (const int error = store_.take_sync_error(); error != 0) {
     lost(error);
   }
+  settle_kept(kept);
   if (!trouble_.empty() && now >= after(probed_, kTryAgainNs)) {
     probed_ = now;
     if (has_space(kWindowMin + kSlackBytes) && store_.keeps() && store_.probe()) {
@@ -562,14 +425,15 @@ void Recordings::settle(MonoTime now) {
     if (recording->closing && recording->next.ended == 0) {
       end(*recording);
     }
-    if (recording->next.ended == 1 && recording->unwritten.empty() &&
-        recording->sign_request == 0) {
+    const bool end_is_kept =
+        recording->next.ended == 1 && recording->unwritten.empty() && recording->end_sync == 0;
+    if (end_is_kept && recording->sign_request == 0) {
       ask_signature(*recording);
     }
     if (recording->starved && !recording->closing) {
       (void)top_up(*recording);
     }
-    if (recording->next.ended == 1 && recording->sign_request == 0) {
+    if (recording->next.ended == 1 && recording->sign_request == 0 && recording->end_sync == 0) {
       attend(*recording);
     }
   }
@@ -578,23 +442,6 @@ void Recordings::settle(MonoTime now) {
 bool Recordings::write_again(Recording& recording, MonoTime now) {
   recording.tried = now;
   return write_out(recording);
-}
-
-void Recordings::end_all(std::string_view reason) {
-  flush();
-  for (const auto& [session, recording] : by_session_) {
-    interrupt(*recording, reason);
-    if (recording->next.ended == 0 && recording->unwritten.empty()) {
-      end(*recording);
-    }
-    // Its mark stays: whoever starts next has it signed.
-    if (recording->unwritten.empty() &&
-        ftruncate(recording->file.get(), static_cast<off_t>(recording->next.writer.head.offset)) !=
-            0) {
-      log_.warning("cannot give back what was reserved for a recording", {{"session", session}});
-    }
-  }
-  store_.sync_now();
 }
 
 std::vector<std::string> Recordings::heads() const {

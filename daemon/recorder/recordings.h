@@ -99,11 +99,12 @@ class Recordings {
     std::uint64_t window = 0;                        // how much credit is kept ahead
     std::uint64_t charged_at_grant = 0;
     std::uint32_t sign_request = 0;
-    MonoTime tried{};        // to write it again
-    bool starved = false;    // there was no space for its credit
-    MonoTime used_up{};      // since when no packet has had credit; 0: one has
-    bool failed = false;     // the warden was told
-    bool confirmed = false;  // the warden has named it since we began
+    std::uint64_t end_sync = 0;  // the sync that its end waits for; 0: none
+    MonoTime tried{};            // to write it again
+    bool starved = false;        // there was no space for its credit
+    MonoTime used_up{};          // since when no packet has had credit; 0: one has
+    bool failed = false;         // the warden was told
+    bool confirmed = false;      // the warden has named it since we began
     bool closing = false;
     bool complete = false;
     std::string reason;
@@ -126,9 +127,12 @@ class Recordings {
   void attend(Recording& recording);
   void interrupt(Recording& recording, std::string_view reason);
   void end(Recording& recording);
+  void take_back_end(Recording& recording);
+  void settle_kept(std::uint64_t sync);
   void ask_signature(Recording& recording);
   std::string name_of(const Recording& recording);
   void finish(Recording& recording);
+  void cut_after(Recording& recording, std::uint64_t offset);
   void seal_leftover(const OpenMark& mark);
   bool has_space(std::uint64_t bytes);
 
@@ -146,6 +150,8 @@ class Recordings {
   std::vector<Recording*> touched_;
   std::map<std::uint32_t, std::string> signing_;  // request → session
   std::vector<Recording*> attention_;  // starved, unwritten, closing: looked at in each turn
+  std::vector<Recording*> ended_;      // their ends wait for the disk to have them
+  std::uint64_t kept_sync_ = 0;        // what was looked at after it
   std::string trouble_;
   MonoTime probed_{};
   MonoTime checked_{};            // whether the files are there

@@ -85,6 +85,14 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   bool good = true;
   std::optional<recording::End> end;
   recording::Head end_head;
+  Progress before_end;  // what its end stands behind
+  const auto note = [&reader](Progress& progress) {
+    progress.writer.head = reader.head();
+    progress.writer.writer = reader.last_header().writer + 1;
+    progress.writer.last_time_us = reader.last_time_us();
+    progress.writer.streams_counted = 0;
+    progress.writer.totals = reader.totals();
+  };
   while (good) {
     const ssize_t n = pread(file->get(), piece.data(), piece.size(), at);
     if (n <= 0) {
@@ -97,6 +105,8 @@ void Recordings::seal_leftover(const OpenMark& mark) {
       if ((*block)->header.type == recording::BlockType::kEnd) {
         end = recording::parse_end((*block)->payload).value_or(recording::End());
         end_head = (*block)->head;
+      } else if (!end) {
+        note(before_end);
       }
       block = reader.next();
     }
@@ -115,11 +125,7 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   recording->closing = true;
   recording->reason = end ? end->reason : "the bastion ended";
   Progress& next = recording->next;
-  next.writer.head = reader.head();
-  next.writer.writer = last.writer + 1;
-  next.writer.last_time_us = reader.last_time_us();
-  next.writer.streams_counted = 0;
-  next.writer.totals = reader.totals();
+  note(next);
   next.ended = last.type == recording::BlockType::kSignature ? 2
                : last.type == recording::BlockType::kEnd     ? 1
                                                              : 0;
@@ -130,10 +136,14 @@ void Recordings::seal_leftover(const OpenMark& mark) {
                {{"session", mark.session}, {"error", disk_error(errno)}});
     return;
   }
+  if (next.ended == 1) {
+    recording->end_sync = store_.next_sync();
+    store_.written();
+  }
   Entry entry;
   put_text(entry.session, mark.session);
   put_text(entry.day, mark.day);
-  entry.progress[0] = next;
+  entry.progress[0] = next.ended == 1 ? before_end : next;
   recording->entry = table_.add(entry);
   if (recording->entry == kEntriesMax) {
     return;
@@ -142,7 +152,12 @@ void Recordings::seal_leftover(const OpenMark& mark) {
     log_.info("a recording is sealed that the end of the bastion interrupted",
               {{"session", mark.session}});
   }
-  attend(adopt(std::move(recording)));
+  Recording& adopted = adopt(std::move(recording));
+  if (adopted.end_sync != 0) {
+    ended_.push_back(&adopted);
+  } else {
+    attend(adopted);
+  }
 }
 
 }  // namespace bastion::daemon::recorder

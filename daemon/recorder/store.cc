@@ -222,7 +222,12 @@ Status Store::probe_with(const std::string& name, std::size_t written_bytes, boo
   return {};
 }
 
-void Store::sync_now() { syncfs(folder_.get()); }
+Status Store::sync_now() {
+  if (sync_(folder_.get()) != 0) {
+    return fail(ErrorCode::kIo, "the disk does not keep what was written", errno);
+  }
+  return {};
+}
 
 void Store::note(std::string text, std::string about) {
   const std::lock_guard lock(notes_mutex_);
@@ -241,13 +246,20 @@ void Store::sync_loop() {
     if (std::chrono::steady_clock::now() < due) {
       continue;
     }
-    due = std::chrono::steady_clock::now() + kSyncEvery;
     if (!keeps_) {
       keeps_ = probe_with("open/synced", kProbeBytes, true).has_value();
-    } else if (written_.exchange(false) && syncfs(folder_.get()) != 0) {
-      sync_error_ = errno;
-      keeps_ = false;
+    } else if (written_.exchange(false)) {
+      const std::uint64_t number = ++syncs_begun_;
+      if (const Status kept = sync_now(); kept) {
+        sync_kept_ = number;
+      } else {
+        sync_error_ = static_cast<int>(kept.error().detail);
+        keeps_ = false;
+      }
+    } else {
+      continue;  // what comes after a silence is synced without delay
     }
+    due = std::chrono::steady_clock::now() + kSyncEvery;
   }
 }
 

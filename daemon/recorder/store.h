@@ -2,12 +2,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
+
+#include <unistd.h>
 
 #include "base/result.h"
 #include "daemon/ipc/recorder_messages.h"
@@ -47,7 +50,10 @@ struct Expired {
 /// remove_expired is removed. Between the two it is put on record.
 class Store {
  public:
-  explicit Store(UniqueFd folder) : folder_(std::move(folder)) {}
+  /// `sync` is syncfs, but for tests: 0, or -1 with errno.
+  using Sync = std::function<int(int)>;
+  explicit Store(UniqueFd folder, Sync sync = ::syncfs)
+      : folder_(std::move(folder)), sync_(std::move(sync)) {}
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -75,8 +81,12 @@ class Store {
   int take_sync_error() { return sync_error_.exchange(0); }
   /// keeps: the last sync went well, or a trial after it.
   bool keeps() const { return keeps_.load(); }
-  /// sync_now syncs and waits for it.
-  void sync_now();
+  /// A sync that begins after this call has the number of next_sync() or a higher one; one of at
+  /// most kept_sync() is over and went well.
+  std::uint64_t next_sync() const { return syncs_begun_.load() + 1; }
+  std::uint64_t kept_sync() const { return sync_kept_.load(); }
+  /// sync_now syncs and waits for it. kIo with errno: what was written last may be lost.
+  Status sync_now();
   /// Note is what a thread has to say to the log.
   struct Note {
     std::string text;
@@ -114,6 +124,7 @@ class Store {
   Status make_hold(const OpenMark& recording, const ipc::HoldRecording& what) const;
 
   UniqueFd folder_;
+  Sync sync_;
   UniqueFd lock_;
   std::mutex notes_mutex_;
   std::vector<Note> notes_;
@@ -125,6 +136,8 @@ class Store {
   std::vector<std::pair<std::uint32_t, ipc::HoldRecording>> holds_asked_;
   std::vector<Held> held_;
   std::atomic<bool> written_ = false;
+  std::atomic<std::uint64_t> syncs_begun_ = 0;
+  std::atomic<std::uint64_t> sync_kept_ = 0;
   std::atomic<int> sync_error_ = 0;
   std::atomic<bool> keeps_ = true;
   std::atomic<bool> ending_ = false;

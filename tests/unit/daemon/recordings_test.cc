@@ -1,0 +1,299 @@
+#include "daemon/recorder/recordings.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/recording/reader.h"
+#include "tests/support/program.h"
+
+namespace bastion::daemon::recorder {
+namespace {
+
+const std::string kSession(26, 'a');
+constexpr std::uint64_t kStartUs = 1'764'000'000'000'000;  // 2025-11-24
+constexpr std::uint32_t kSlot = 1;
+constexpr std::uint64_t kNumber = 3;
+
+/// Disk is one whose syncs take as long, and end, as the test says.
+class Disk {
+ public:
+  int sync() {
+    std::unique_lock lock(mutex_);
+    waits_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !held_; });
+    waits_ = false;
+    errno = error_;
+    return error_ == 0 ? 0 : -1;
+  }
+  /// hold has the next sync wait; wait_for_sync is for one to have begun.
+  void hold() {
+    const std::lock_guard lock(mutex_);
+    held_ = true;
+  }
+  bool wait_for_sync() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return waits_ && held_; });
+  }
+  /// release ends it, and all that come: with this errno, or 0.
+  void release(int error) {
+    const std::lock_guard lock(mutex_);
+    held_ = false;
+    error_ = error;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool held_ = false;
+  bool waits_ = false;
+  int error_ = 0;
+};
+
+/// Recorder is the part of one that keeps recordings, over a table and a ring that outlive it.
+struct Recorder {
+  Recorder(const std::filesystem::path& folder, UniqueFd& table_memory, Disk& disk)
+      : store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)),
+              [&disk](int) { return disk.sync(); }) {
+    EXPECT_TRUE(store.lock(0));
+    EXPECT_TRUE(table.map(table_memory.get()));
+    store.start_threads();
+  }
+
+  /// settle_until goes on as the recorder's loop does.
+  bool settle_until(const std::function<bool()>& done) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!done() && std::chrono::steady_clock::now() < deadline) {
+      recordings.settle(mono_now());
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return done();
+  }
+  void answer_signatures() {
+    for (const std::uint32_t request : std::exchange(asked, {})) {
+      recordings.signed_head(request, {});
+    }
+  }
+
+  Log log{"test", LogLevel::kError};
+  Store store;
+  Table table;
+  std::vector<std::uint32_t> asked;  // for signatures
+  std::vector<ipc::RecordingFailed> failed;
+  std::vector<ipc::RecordingSealed> sealed;
+  Recordings recordings{
+      store, table, log,
+      Recordings::Outward{
+          .opened = [](const ipc::RecordingOpened&) {},
+          .failed = [this](const ipc::RecordingFailed& message) { failed.push_back(message); },
+          .sealed = [this](const ipc::RecordingSealed& message) { sealed.push_back(message); },
+          .sign =
+              [this](std::uint32_t request, const ipc::SignHead&) {
+                asked.push_back(request);
+                return true;
+              },
+          .removed = [](const std::string&, const std::string&) {}}};
+};
+
+class RecordingsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto memory = make_table_memory();
+    ASSERT_TRUE(memory);
+    table_memory = std::move(*memory);
+    start();
+  }
+  void TearDown() override {
+    disk.release(0);
+    recorder.reset();
+  }
+  /// start is of a recorder; where there is one it dies.
+  void start() {
+    recorder.reset();
+    recorder = std::make_unique<Recorder>(dir.path(), table_memory, disk);
+  }
+  void open() {
+    ipc::OpenRecording message;
+    message.session_number = kNumber;
+    message.slot = kSlot;
+    message.session = kSession;
+    message.start_us = kStartUs;
+    recorder->recordings.open(message, port);
+  }
+  void record(std::string_view text) {
+    const ByteView piece = as_bytes(text);
+    EXPECT_TRUE(producer.put({.kind = static_cast<std::uint8_t>(recording::EntryKind::kStdout),
+                              .slot = kSlot,
+                              .channel = 0,
+                              .time_us = kStartUs,
+                              .session = kNumber},
+                             std::span(&piece, 1)));
+    const auto frame = consumer.frame(consumer.tail(), *consumer.head());
+    recorder->recordings.take(port.generation, frame.value());
+    recorder->recordings.flush();
+    consumer.pass(frame->end);
+  }
+  void close() { recorder->recordings.close({kSession, true, "the user left"}); }
+
+  struct Found {
+    std::string text;
+    std::optional<recording::End> end;
+    std::optional<recording::Problem> problem;
+  };
+  /// read gives what is in the file.
+  Found read() const {
+    const Bytes file = dir.read("2025-11-24/" + kSession + ".rec");
+    recording::Decompressor decompressor;
+    recording::RecordingReader reader(decompressor, {});
+    reader.feed(file);
+    Found found;
+    while (true) {
+      auto item = reader.next();
+      if (const auto* entry = std::get_if<recording::Entry>(&item)) {
+        found.text += as_text(entry->bytes);
+      } else if (const auto* end = std::get_if<recording::End>(&item)) {
+        found.end = *end;
+      } else if (const auto* problem = std::get_if<recording::Problem>(&item)) {
+        found.problem = *problem;
+        return found;
+      } else if (std::holds_alternative<recording::RecordingReader::NeedBytes>(item)) {
+        return found;
+      }
+    }
+  }
+
+  const test::TempDir dir;
+  Disk disk;
+  UniqueFd table_memory;
+  UniqueFd ring_memory = *record::make_memory();
+  record::Producer producer{*record::Mapping::map(ring_memory.get())};
+  record::Consumer consumer{*record::Mapping::map(ring_memory.get())};
+  RingPort port{1, &consumer};
+  std::unique_ptr<Recorder> recorder;
+};
+
+TEST_F(RecordingsTest, AnEndIsSignedWhenTheDiskHasIt) {
+  disk.hold();
+  open();
+  record("echo");
+  ASSERT_TRUE(disk.wait_for_sync());
+  close();
+  recorder->recordings.settle(mono_now());
+  ASSERT_TRUE(read().end) << "it is in the file";
+  EXPECT_TRUE(recorder->recordings.ring_in_use(port.generation)) << "a successor needs its place";
+  disk.release(0);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  EXPECT_GT(recorder->store.kept_sync(), 1U) << "the one under way had begun before it";
+  EXPECT_FALSE(recorder->recordings.ring_in_use(port.generation));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "complete");
+  EXPECT_EQ(read().end->state, recording::EndState::kComplete);
+}
+
+TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  ASSERT_TRUE(disk.wait_for_sync());
+  EXPECT_TRUE(recorder->asked.empty());
+  disk.release(ENOSPC);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
+  EXPECT_EQ(recorder->failed[0].why, "no space left on the disk");
+  disk.release(0);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "failed");
+  EXPECT_EQ(recorder->sealed[0].reason, "no space left on the disk");
+  const Found found = read();
+  EXPECT_EQ(found.text, "echo");
+  EXPECT_FALSE(found.problem) << "nothing of the first end is left";
+  ASSERT_TRUE(found.end);
+  EXPECT_EQ(found.end->state, recording::EndState::kFailed);
+}
+
+TEST_F(RecordingsTest, ASuccessorMakesAnEndAnewThatWasNotKnownToBeKept) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  disk.release(0);
+  start();
+  recorder->recordings.recover({port});
+  EXPECT_FALSE(read().end);
+  close();  // the warden tells it again
+  recorder->recordings.resync();
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "complete");
+  EXPECT_EQ(read().text, "echo");
+}
+
+TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
+  disk.hold();
+  open();
+  record("echo");
+  ASSERT_TRUE(disk.wait_for_sync());
+  close();
+  recorder->recordings.settle(mono_now());
+  ASSERT_TRUE(read().end);
+  disk.release(EIO);
+  recorder->recordings.end_all("the bastion ended");
+  EXPECT_FALSE(read().end);
+  EXPECT_EQ(read().text, "echo");
+  disk.release(0);
+  recorder.reset();
+  table_memory = *make_table_memory();
+  start();
+  recorder->recordings.sweep();
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "interrupted");
+}
+
+TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {
+  open();
+  record("echo");
+  close();
+  recorder->recordings.settle(mono_now());
+  recorder->recordings.end_all("the bastion ended");
+  ASSERT_TRUE(read().end);
+  recorder.reset();
+  table_memory = *make_table_memory();
+  disk.hold();
+  start();
+  recorder->recordings.sweep();
+  ASSERT_TRUE(disk.wait_for_sync());
+  recorder->recordings.settle(mono_now());
+  EXPECT_TRUE(recorder->asked.empty());
+  disk.release(EIO);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
+  disk.release(0);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "failed");
+  const Found found = read();
+  EXPECT_EQ(found.text, "echo");
+  EXPECT_FALSE(found.problem);
+}
+
+}  // namespace
+}  // namespace bastion::daemon::recorder

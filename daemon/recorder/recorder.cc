@@ -410,7 +410,10 @@ void Recorder::drain(Ring& ring, MonoTime now) {
       good = std::unexpected(frame.error());
       break;
     }
-    take(ring, *frame);
+    good = take(ring, *frame);
+    if (!good) {
+      break;
+    }
     position = frame->end;
     if (position - ring.consumer.tail() >= kPassBytes) {
       // The worker goes on while we do.
@@ -426,18 +429,19 @@ void Recorder::drain(Ring& ring, MonoTime now) {
   ring.consumer.pass(position);
   if (!good) {
     ring.broken = true;
-    context_.log.error("a worker's ring is malformed",
+    context_.log.error("a worker's ring holds what it should not",
                        {{"worker", ring.worker}, {"error", describe(good.error())}});
     tell_supervisor(ipc::RingBroken{ring.generation, std::string(good.error().text)});
   }
 }
 
-void Recorder::take(Ring& ring, const record::Frame& frame) {
+Status Recorder::take(Ring& ring, const record::Frame& frame) {
   if (frame.header.kind == record::kKindDigest) {
-    return digests_.take(ring.worker, ring.generation, frame);
+    digests_.take(ring.worker, ring.generation, frame);
+    return {};
   }
   if (recordings_ == nullptr) {
-    return;
+    return {};
   }
   if (frame.header.kind == record::kKindFileWithDigest) {
     const Bytes entry = digests_.complete(ring.worker, frame);
@@ -447,8 +451,9 @@ void Recorder::take(Ring& ring, const record::Frame& frame) {
     return recordings_->take(ring.generation, completed);
   }
   if (recording::is_entry_kind(frame.header.kind)) {
-    recordings_->take(ring.generation, frame);
+    return recordings_->take(ring.generation, frame);
   }
+  return {};
 }
 
 /// drain_what_is_due empties the rings in which enough waits, or for long enough; `all`: each.

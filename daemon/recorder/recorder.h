@@ -49,7 +49,7 @@ class Recorder final : public audit::LogOwner {
   void add_ring(const ipc::AddRing& message, UniqueFd memory, UniqueFd bell);
   void retire_ring(std::uint32_t generation);
   void drain(Ring& ring, MonoTime now);
-  void take(Ring& ring, const record::Frame& frame);
+  Status take(Ring& ring, const record::Frame& frame);
   void drain_what_is_due(MonoTime now, bool all);
   void make_recordings();
   void apply_settings();

@@ -1,5 +1,6 @@
 #include "daemon/recorder/recordings.h"
 
+#include "base/limits.h"
 #include "daemon/audit/chain.h"
 
 #include <fcntl.h>
@@ -17,6 +18,9 @@ namespace {
 /// Disk beyond what frames need: what blocks add where they are small, end and signature.
 constexpr std::uint64_t kSlackBytes = 64 * 1024;
 constexpr std::uint64_t kSlackLeftMin = 16 * 1024;
+/// A worker puts so much more than it has credit for: where a session ends with all its channels
+/// open, the end of each, and the input that waits for its echo (4 KiB at most).
+constexpr std::uint64_t kBeyondCreditMax = limits::kChannelsMax * std::uint64_t{8192};
 constexpr std::size_t kSpareWriters = 16;
 /// How often the disk is tried again that refused, and asked how full it is.
 constexpr std::int64_t kTryAgainNs = 200 * kNsPerMs;
@@ -179,15 +183,18 @@ void Recordings::release_writer(Recording& recording) {
   recording.writer.reset();
 }
 
-void Recordings::take(std::uint32_t generation, const record::Frame& frame) {
+Status Recordings::take(std::uint32_t generation, const record::Frame& frame) {
   Recording* recording = find(generation, frame.header.slot);
   if (recording == nullptr || recording->next.ended != 0 ||
       table_[recording->entry].session_number != frame.header.session) {
-    return;  // of a session that is sealed already
+    return {};  // of a session that is sealed already
   }
   Progress& next = recording->next;
   if (next.mark.generation == generation && frame.end <= next.mark.position) {
-    return;  // the recorder before us has written it
+    return {};  // the recorder before us has written it
+  }
+  if (next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+    return fail(ErrorCode::kLimit, "a session's frames go beyond the room that it has");
   }
   recording::BlockWriter& writer = writer_of(*recording);
   if (!writer.fits(frame.payload.size())) {
@@ -199,13 +206,15 @@ void Recordings::take(std::uint32_t generation, const record::Frame& frame) {
        .kind = static_cast<recording::EntryKind>(frame.header.kind),
        .bytes = frame.payload});
   if (!added) {
-    return trouble_with(*recording, EINVAL);
+    trouble_with(*recording, EINVAL);
+    return {};
   }
   next.charged += frame.header.total_len;
   next.mark = {generation, frame.end};
   if (writer.full()) {
     put_block(*recording);
   }
+  return {};
 }
 
 // put_block makes a block of what the writer has, and writes it.

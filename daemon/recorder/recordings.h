@@ -64,8 +64,9 @@ class Recordings {
   void forget_ring(std::uint32_t generation);
 
   /// take puts one frame's entry into its recording; flush writes the blocks of all that were put.
-  /// Only then may the ring's tail pass.
-  void take(std::uint32_t generation, const record::Frame& frame);
+  /// Only then may the ring's tail pass. kLimit: the worker goes on without credit. The frame is
+  /// not taken, and nothing that comes behind it is to be.
+  Status take(std::uint32_t generation, const record::Frame& frame);
   void flush();
   /// settle grants credit, tries again what the disk refused, and seals what is over.
   void settle(MonoTime now);

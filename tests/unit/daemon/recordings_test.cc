@@ -131,7 +131,8 @@ class RecordingsTest : public ::testing::Test {
     message.start_us = kStartUs;
     recorder->recordings.open(message, port);
   }
-  void record(std::string_view text) {
+  void record(std::string_view text) { ASSERT_TRUE(take(text)); }
+  Status take(std::string_view text) {
     const ByteView piece = as_bytes(text);
     EXPECT_TRUE(producer.put({.kind = static_cast<std::uint8_t>(recording::EntryKind::kStdout),
                               .slot = kSlot,
@@ -140,9 +141,10 @@ class RecordingsTest : public ::testing::Test {
                               .session = kNumber},
                              std::span(&piece, 1)));
     const auto frame = consumer.frame(consumer.tail(), *consumer.head());
-    recorder->recordings.take(port.generation, frame.value());
+    const Status taken = recorder->recordings.take(port.generation, frame.value());
     recorder->recordings.flush();
     consumer.pass(frame->end);
+    return taken;
   }
   void close() { recorder->recordings.close({kSession, true, "the user left"}); }
 
@@ -293,6 +295,30 @@ TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {
   const Found found = read();
   EXPECT_EQ(found.text, "echo");
   EXPECT_FALSE(found.problem);
+}
+
+TEST_F(RecordingsTest, NothingIsTakenFromAWorkerFarBeyondItsCredit) {
+  open();
+  const std::string kept(60'000, 'x');
+  std::uint64_t taken = 0;
+  // As if the disk were full: no credit is added.
+  recorder->recordings.set_reserve(std::uint64_t{1} << 62);
+  Status last;
+  for (int i = 0; last && i < 1000; ++i) {
+    last = take(kept);
+    taken += last ? kept.size() : 0;
+  }
+  ASSERT_FALSE(last);
+  EXPECT_EQ(last.error().code, ErrorCode::kLimit);
+  EXPECT_GT(taken, std::uint64_t{1} << 20) << "the end of a session has its room";
+  EXPECT_LT(taken, std::uint64_t{4} << 20);
+  EXPECT_EQ(read().text.size(), taken);
+  recorder->recordings.ring_retired(port.generation);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_NE(recorder->sealed[0].state, "complete");
+  EXPECT_EQ(read().text.size(), taken);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 """The audit log of real sessions: which events, in which order, and that they verify."""
 
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -339,3 +341,67 @@ def test_search_and_tail(audited, lab, tmp_path):
     assert audited.bastion.control("audit", "search", "--until", "1h").code == 1
     assert audited.bastion.control("audit", "search", "--file", "/nowhere").code == 2
     assert "Example:" in audited.bastion.control("audit", "verify", "--help").text
+
+
+class Logins:
+    """A user who logs in again and again, so that lines flow."""
+
+    def __init__(self, client):
+        self.codes: list[int] = []
+        self.client = client
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        while not self.over.is_set():
+            self.codes.append(self.client.ssh(USER, "true").code)
+
+    def wait_for(self, more: int) -> None:
+        process.wait_until(lambda count=len(self.codes): len(self.codes) >= count + more, timeout=30, what="logins")
+
+    def end(self) -> int:
+        self.over.set()
+        self.thread.join()
+        assert set(self.codes) == {0}, self.codes
+        return len(self.codes)
+
+
+def starts_of(audited, reason: str) -> list[dict]:
+    return [event for event in audited.events() if event["event"] == "audit.start" and event["reason"] == reason]
+
+
+def test_logrotate_moves_the_log_while_lines_flow(audited, lab, tmp_path):
+    """As `create`, the usual way, does it: a new file of the same owner and mode takes the name."""
+    logins = Logins(client_of(audited.bastion, tmp_path, lab.alice))
+    for number in range(1, 6):
+        logins.wait_for(2)
+        status = audited.file.stat()
+        audited.file.rename(f"{audited.file}.{number}")
+        with contextlib.suppress(FileExistsError):  # the bastion may have been quicker
+            made = os.open(audited.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            os.fchown(made, status.st_uid, status.st_gid)
+            os.fchmod(made, status.st_mode & 0o777)
+            os.close(made)
+        process.wait_until(lambda: starts_of(audited, "moved"), what="the file to be taken up")
+    count = logins.end()
+    audited.check()
+    names_of_all = []
+    for file in [*(f"{audited.file}.{number}" for number in range(1, 6)), audited.file]:
+        names_of_all += [json.loads(line)["event"] for line in pathlib.Path(file).read_text().splitlines()]
+    assert names_of_all.count("session.end") == count
+
+
+def test_copytruncate_is_told_and_what_it_lost_is_found(audited, lab, tmp_path):
+    client = client_of(audited.bastion, tmp_path, lab.alice)
+    assert client.ssh(USER, "true").code == 0
+    audited.wait_for("session.end")
+    shutil.copy(audited.file, f"{audited.file}.1")
+    assert client.ssh(USER, "true").code == 0  # between the copy and the truncation
+    audited.wait_for("session.end", 2)
+    os.truncate(audited.file, 0)
+    process.wait_until(lambda: starts_of(audited, "truncated"), what="the truncation to be told")
+    assert client.ssh(USER, "true").code == 0
+    audited.bastion.stop()
+    done = audited.verify("--file", audited.file)
+    assert done.code == 1 and "stands behind line" in done.text + done.error, done

@@ -1,6 +1,10 @@
 // What a target printed, of any size of terminal: whatever it is, the lines that come of it are
 // harmless, and the work is bounded. Octet 0xfe sets another size by the two that follow, 0xff
 // takes a look; all else is output.
+//
+// Its memory grows by what AddressSanitizer holds back of freed blocks (256 MiB and what they are
+// torn into), and by nothing of ours or libvterm's: one seed 20,000 times stays at 39 MiB with
+// ASAN_OPTIONS=quarantine_size_mb=1, at 370 MiB without, and no leak is found.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

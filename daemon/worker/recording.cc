@@ -26,12 +26,6 @@ constexpr std::size_t kWaitingBytesMax = std::size_t{16} << 20;
 /// An event of a file operation fits into one entry: three long names, and everything else.
 static_assert(3 * audit::kTextBytesMax * 5 + 4096 <= recording::kEntryBytesMax);
 
-std::int64_t now_us() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
-}
-
 std::size_t index_of(EntryKind stream) {
   return static_cast<std::size_t>(stream) - static_cast<std::size_t>(EntryKind::kStdout);
 }
@@ -47,6 +41,12 @@ proto::RecordTerms strictest(const proto::RecordPlan& plan) {
 }
 
 }  // namespace
+
+std::int64_t SessionRecording::wall_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+}
 
 bool SessionRecording::has_room() {
   starved_ = starved_ || lost_ || owes() || ring_.room() < kRoomKept ||
@@ -80,8 +80,11 @@ void SessionRecording::give_up() {
 }
 
 bool SessionRecording::put_frame(std::uint32_t channel, std::uint8_t kind, ByteView bytes) {
-  const record::FrameHeader header{
-      .kind = kind, .slot = slot_, .channel = channel, .time_us = now_us(), .session = session_};
+  const record::FrameHeader header{.kind = kind,
+                                   .slot = slot_,
+                                   .channel = channel,
+                                   .time_us = begun_us_ + (mono_now().ns - begun_.ns) / 1000,
+                                   .session = session_};
   const bool may_wait = kind == record::kKindFileWithDigest ||
                         kind == static_cast<std::uint8_t>(EntryKind::kFile) ||
                         kind == static_cast<std::uint8_t>(EntryKind::kForward);

@@ -34,14 +34,18 @@ inline constexpr std::string_view kRecorderSilent =
 /// room, and while they do, owes() holds back everything that the session has for its peers.
 class SessionRecording {
  public:
-  /// `ring` is borrowed and outlives the recording.
+  /// `ring` is borrowed and outlives the recording. `begun_us` is the time now, in microseconds
+  /// since 1970; from there the recording has its own, which goes on evenly whatever becomes of the
+  /// system's clock.
   SessionRecording(record::Producer& ring, std::uint32_t slot, ipc::SessionId session,
-                   const proto::RecordPlan& plan, std::string force_command)
+                   const proto::RecordPlan& plan, std::string force_command,
+                   std::int64_t begun_us = wall_us())
       : ring_(ring),
         slot_(slot),
         session_(session),
         plan_(plan),
-        force_command_(std::move(force_command)) {}
+        force_command_(std::move(force_command)),
+        begun_us_(begun_us) {}
 
   /// has_room: what it once said no to stays so until look_again(), whatever the recorder grants
   /// meanwhile, so that all who ask within a turn hear the same, and nobody is forgotten who waits.
@@ -92,6 +96,7 @@ class SessionRecording {
   bool put(std::uint32_t channel, recording::EntryKind kind, ByteView bytes) {
     return put_frame(channel, static_cast<std::uint8_t>(kind), bytes);
   }
+  static std::int64_t wall_us();
   bool put_frame(std::uint32_t channel, std::uint8_t kind, ByteView bytes);
   bool has_room_for(std::size_t len) const;
   void event(const proto::ChannelInfo& channel, recording::EntryKind kind, ByteView bytes);
@@ -101,6 +106,8 @@ class SessionRecording {
   ipc::SessionId session_;
   proto::RecordPlan plan_;
   std::string force_command_;
+  std::int64_t begun_us_;
+  MonoTime begun_ = mono_now();
   std::uint64_t spent_ = 0;
   bool lost_ = false;
   bool starved_ = false;  // has_room said no

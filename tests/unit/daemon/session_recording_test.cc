@@ -32,6 +32,39 @@ struct Recorded {
   }
 };
 
+TEST(SessionRecording, GoesOnEvenlyWhateverBecomesOfTheClock) {
+  // The clock was set ahead by more than fifty years once it had begun.
+  constexpr std::int64_t kBegunUs = 1'000'000;
+  Recorded recorded;
+  SessionRecording recording{
+      recorded.ring,
+      kSlot,
+      1,
+      proto::RecordPlan{Recorded::kAll, Recorded::kAll, Recorded::kAll, Recorded::kAll},
+      "",
+      kBegunUs};
+  const MonoTime begun = mono_now();
+  recorded.recorder.grant(kSlot, kPlenty);
+  const proto::ChannelInfo channel{.number = 1,
+                                   .type = proto::ChannelType::kSession,
+                                   .use = proto::ChannelUse::kShell,
+                                   .detail = "",
+                                   .origin = {}};
+  std::int64_t last_us = kBegunUs;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(recording.data(channel, proto::Leg::kUpstream, false, as_bytes("x")));
+  }
+  const std::int64_t passed_us = (mono_now().ns - begun.ns) / 1000 + 1'000'000;
+  while (recorded.recorder.tail() < *recorded.recorder.head()) {
+    const auto frame = recorded.recorder.frame(recorded.recorder.tail(), *recorded.recorder.head());
+    ASSERT_TRUE(frame);
+    EXPECT_GE(frame->header.time_us, last_us);
+    EXPECT_LE(frame->header.time_us, kBegunUs + passed_us);
+    last_us = frame->header.time_us;
+    recorded.recorder.pass(frame->end);
+  }
+}
+
 TEST(SessionRecording, HasRoomAsFarAsCreditGoes) {
   Recorded recorded;
   EXPECT_FALSE(recorded.recording.has_room()) << "nothing is granted yet";

@@ -27,6 +27,9 @@ namespace {
 constexpr std::size_t kDayLen = 10;
 constexpr auto kSyncEvery = std::chrono::seconds(1);
 constexpr auto kTidyEvery = std::chrono::seconds(30);
+/// A clock that is set ahead by so much may be wrong, and is believed after so long.
+constexpr std::int64_t kJumpSeconds = 3600;
+constexpr std::int64_t kDoubtNs = 24 * 3600 * kNsPerSecond;
 /// What a probe asks the disk for: as much as a new recording does.
 constexpr off_t kProbeBytes = 256 * 1024;
 
@@ -308,7 +311,7 @@ void Store::remove_approved() {
     const std::lock_guard lock(expired_mutex_);
     approved.swap(approved_);
   }
-  const std::string today = day_of(static_cast<std::uint64_t>(wall_now()) * 1'000'000);
+  const std::string today = day_of(static_cast<std::uint64_t>(clock_()) * 1'000'000);
   for (const Expired& each : approved) {
     const std::string name = recording_name(each.day, each.session);
     if (may_go(each) && unlinkat(folder_.get(), name.c_str(), 0) == 0) {
@@ -321,6 +324,21 @@ void Store::remove_approved() {
     const std::lock_guard lock(expired_mutex_);
     awaited_.erase(name);
   }
+}
+
+// trusts_clock looks whether the clock was set ahead since it was last looked at.
+bool Store::trusts_clock(WallTime wall) {
+  const MonoTime now = mono_now();
+  const std::int64_t ahead = wall - now.ns / kNsPerSecond;
+  if (clock_ahead_ && ahead > *clock_ahead_ + kJumpSeconds) {
+    ages_from_ = after(now, kDoubtNs);
+    note("the clock was set ahead: no recording is removed for its age within a day",
+         std::to_string(ahead - *clock_ahead_) + " s");
+  } else if (clock_ahead_ && ahead < *clock_ahead_ - kJumpSeconds) {
+    ages_from_ = {};  // it was set right
+  }
+  clock_ahead_ = ahead;
+  return now >= ages_from_;
 }
 
 /// tidy counts what there is and finds what is too old, or the oldest where it is too much. What is
@@ -364,12 +382,13 @@ void Store::tidy() {
                     [](const Found& found) { return std::tie(found.day, found.changed_ns); });
   const std::uint64_t seconds = retention_seconds_;
   const std::uint64_t bytes_max = retention_bytes_;
-  const auto now = static_cast<std::int64_t>(wall_now());
+  const std::int64_t now = clock_();
+  const bool ages = trusts_clock(now);
   std::uint64_t left = total;
   std::vector<Expired> due;
   for (const Found& found : all) {
-    const bool old =
-        seconds != 0 && found.changed_ns / kNsPerSecond + static_cast<std::int64_t>(seconds) < now;
+    const bool old = ages && seconds != 0 &&
+                     found.changed_ns / kNsPerSecond + static_cast<std::int64_t>(seconds) < now;
     const bool much = bytes_max != 0 && left > bytes_max;
     Expired expired{found.day, found.session, found.bytes, old ? "age" : "size"};
     if ((!old && !much) || found.kept || ending_ || !may_go(expired)) {

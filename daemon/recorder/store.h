@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "daemon/ipc/recorder_messages.h"
 #include "daemon/unique_fd.h"
@@ -47,13 +49,15 @@ struct Expired {
 /// and then cannot keep them says so only here: what was written since the sync before is lost, and
 /// the thread tries on until the disk keeps what it is given. Another looks for
 /// what is older or larger than is to be kept: take_expired gives that, and what is given back to
-/// remove_expired is removed. Between the two it is put on record.
+/// remove_expired is removed. Between the two it is put on record. Where the clock was set ahead by
+/// an hour or more nothing is too old for a day, in which somebody may set it right.
 class Store {
  public:
-  /// `sync` is syncfs, but for tests: 0, or -1 with errno.
+  /// `sync` is syncfs, but for tests (0, or -1 with errno), and `clock` the system's.
   using Sync = std::function<int(int)>;
-  explicit Store(UniqueFd folder, Sync sync = ::syncfs)
-      : folder_(std::move(folder)), sync_(std::move(sync)) {}
+  using Clock = std::function<WallTime()>;
+  explicit Store(UniqueFd folder, Sync sync = ::syncfs, Clock clock = wall_now)
+      : folder_(std::move(folder)), sync_(std::move(sync)), clock_(std::move(clock)) {}
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -116,6 +120,7 @@ class Store {
   Status probe_with(const std::string& name, std::size_t written_bytes, bool synced);
   void tidy_loop();
   void tidy();
+  bool trusts_clock(WallTime wall);
   void remove_approved();
   bool may_go(const Expired& expired) const;
   void answer_holds();
@@ -125,6 +130,9 @@ class Store {
 
   UniqueFd folder_;
   Sync sync_;
+  Clock clock_;
+  std::optional<std::int64_t> clock_ahead_;  // of the monotonic one, when last looked at: seconds
+  MonoTime ages_from_{};                     // nothing is too old before
   UniqueFd lock_;
   std::mutex notes_mutex_;
   std::vector<Note> notes_;

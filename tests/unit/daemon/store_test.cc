@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -82,6 +83,70 @@ TEST_F(StoreTest, WhatIsOldGoesUnlessItIsOpenOrHeld) {
   EXPECT_FALSE(has(old));
   EXPECT_TRUE(has(held));
   EXPECT_TRUE(has(open));
+}
+
+TEST_F(StoreTest, AClockThatIsSetAheadMakesNothingOld) {
+  constexpr WallTime kThen = 1'580'600'000 + 1000;  // when what is here was recorded
+  constexpr WallTime kYear = 365 * 86'400;
+  const std::string kept = add('a');
+  std::atomic<WallTime> wall = kThen;
+  const auto note_of = [](Store& store, std::string_view words) {
+    for (int i = 0; i < 1000; ++i) {
+      for (const Store::Note& note : store.take_notes()) {
+        if (note.text.find(words) != std::string::npos) {
+          return true;
+        }
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  };
+  Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), ::syncfs,
+              [&wall] { return wall.load(); });
+  store.start_threads();
+  for (int i = 0; i < 1000 && store.bytes() == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // it has looked once
+  }
+  wall = kThen + kYear;
+  store.set_retention(7200, 0);  // and looks again
+  EXPECT_TRUE(note_of(store, "the clock was set ahead"));
+  // What is too much goes all the same: whatever was found too old was found before it.
+  store.set_retention(7200, 1);
+  const std::vector<Expired> found = expired(store, 1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].session, kept);
+  EXPECT_EQ(found[0].why, "size");
+}
+
+TEST_F(StoreTest, AClockThatIsSetRightAgainIsBelieved) {
+  constexpr WallTime kThen = 1'580'600'000 + 1000;
+  const std::string old = add('a');
+  std::atomic<WallTime> wall = kThen;
+  std::atomic<int> asked = 0;
+  Store store(UniqueFd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), ::syncfs, [&] {
+    ++asked;
+    return wall.load();
+  });
+  store.start_threads();
+  std::uint64_t limit = 1'000'000'000;
+  // Another limit has it look again; it asks once then, and once in each round beside.
+  const auto look_again = [&](std::uint64_t seconds) {
+    const int before = asked;
+    store.set_retention(seconds, ++limit);
+    for (int i = 0; i < 1000 && asked < before + 3; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  };
+  look_again(0);
+  wall = kThen + 365 * 86'400;
+  look_again(600);
+  EXPECT_TRUE(store.take_expired().empty());
+  wall = kThen;
+  look_again(600);
+  const std::vector<Expired> found = expired(store, 1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].session, old);
+  EXPECT_EQ(found[0].why, "age");
 }
 
 TEST_F(StoreTest, WhatCannotBeToldToBeClosedStays) {

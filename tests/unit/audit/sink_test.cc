@@ -171,11 +171,12 @@ TEST(SocketSink, AFrameOfALostConnectionBeginsAnewOnTheNext) {
 
 TEST(SocketSink, NothingIsSentToAReceiverThatHasClosedTheConnection) {
   std::uint16_t port = 0;
-  const auto listener = ip_receiver(SOCK_STREAM, port);
+  const auto listener = ip_receiver(SOCK_STREAM | SOCK_NONBLOCK, port);
   ASSERT_EQ(listen(listener.get(), 1), 0);
   SocketSink sink(local(port, SinkAddress::Kind::kTcp), OnFailure::kStop);
   const auto accepted = [&] {
-    return daemon::UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    return daemon::UniqueFd(
+        accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   };
   sink.add("one");
   sink.pump(at(1));

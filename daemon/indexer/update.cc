@@ -6,6 +6,7 @@ namespace bastion::index {
 
 Expected<Updater::Counts> Updater::update() {
   Counts counts;
+  std::erase_if(rests_, [now = clock_()](const auto& rest) { return rest.second <= now; });
   std::vector<std::string> days = files_.days();
   for (const auto& [old_day, when] : seen_) {
     if (!std::ranges::binary_search(days, old_day)) {
@@ -76,6 +77,10 @@ Expected<void> Updater::day(const std::string& day, Counts& counts) {
 }
 
 Expected<void> Updater::take(const File& file, Counts& counts) {
+  if (rests_.contains(file.session)) {
+    return {};  // its row says "open", so it is looked at again
+  }
+  const MonoTime began = clock_();
   const auto summary = summarise(files_, file, decompressor_, identities_);
   if (!summary) {
     ++counts.unreadable;
@@ -89,6 +94,11 @@ Expected<void> Updater::take(const File& file, Counts& counts) {
   if (const auto put = index_.put(summary->row, summary->content); !put) {
     (void)index_.rollback();
     return put;
+  }
+  const MonoTime ended = clock_();
+  if (const std::int64_t took = ended.ns - began.ns;
+      took >= kQuickNs && summary->row.state == "open") {
+    rests_[file.session] = after(ended, std::min(took * kRest, kRestNsMax));
   }
   return index_.commit();
 }

@@ -41,7 +41,10 @@ class UpdaterTest : public testing::Test {
   }();
   Files files_ = *Files::open(dir_);
   Index index_ = *Index::open("", Index::Mode::kWrite);
-  Updater updater_{files_, index_, {}};
+  /// Each look at the clock takes so long.
+  std::int64_t look_ns_ = 0;
+  MonoTime now_{kNsPerSecond};
+  Updater updater_{files_, index_, {}, [this] { return now_ = after(now_, look_ns_); }};
 };
 
 TEST_F(UpdaterTest, TakesWhatIsThere) {
@@ -124,6 +127,40 @@ TEST_F(UpdaterTest, FollowsAFileThatGrowsAndForgetsOneThatIsGone) {
   EXPECT_EQ(row('a').state, "complete");
   fs::remove(path('a'));
   EXPECT_EQ(row('a').session, "");
+}
+
+TEST_F(UpdaterTest, LetsAnOpenFileThatTookLongRestForAWhile) {
+  const auto made = recording::test::make(recording::test::a_shell(), 2, {}, session('a'));
+  const std::size_t at[] = {made.ends[1] + 10, made.ends[2] + 10, made.file.size()};
+  const auto grown = [&](std::size_t to) { put('a', ByteView(made.file).first(to)); };
+  grown(at[0]);
+  look_ns_ = Updater::kQuickNs;
+  EXPECT_EQ(updater_.update()->read, 1U);
+  look_ns_ = 0;
+  grown(at[1]);
+  EXPECT_EQ(updater_.update()->read, 0U);
+  EXPECT_EQ(row('a').size, at[0]);
+  // A new recording in its folder has that looked into, and not this one read.
+  put('b', recording::test::make(recording::test::a_shell(), 3, {}, session('b')).file);
+  EXPECT_EQ(updater_.update()->read, 1U);
+  EXPECT_EQ(row('a').size, at[0]);
+  now_ = after(now_, Updater::kQuickNs * Updater::kRest);
+  EXPECT_EQ(row('a').size, at[1]);
+  // It took no time then, and so is read at once when it has ended.
+  grown(at[2]);
+  EXPECT_EQ(row('a').state, "complete");
+}
+
+TEST_F(UpdaterTest, LetsNoneRestForMoreThanMinutes) {
+  const auto made = recording::test::make(recording::test::a_shell(), 2, {}, session('a'));
+  put('a', ByteView(made.file).first(made.ends[2] + 10));
+  look_ns_ = 3600 * kNsPerSecond;
+  EXPECT_EQ(row('a').state, "open");
+  look_ns_ = 0;
+  put('a', made.file);
+  EXPECT_EQ(row('a').state, "open");
+  now_ = after(now_, Updater::kRestNsMax);
+  EXPECT_EQ(row('a').state, "complete");
 }
 
 TEST_F(UpdaterTest, OfAnEncryptedOneMetadataOnly) {

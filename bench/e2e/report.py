@@ -44,9 +44,11 @@ def logins(results: dict) -> str:
         row += [figure(settings["at 16"].get("logins_per_cpu_s"))]
         for setting in ("at 1", "at 16"):
             row.append(f"{figure(settings[setting]['p50_ms'])} / {figure(settings[setting]['p99_ms'])}")
+        by_ssh = settings["by ssh"]["p50_ms"]
+        row.append(f"{figure(by_ssh)} ({by_ssh / results['direct']['by ssh']['p50_ms']:.2f} x direct)")
         rows.append(row)
     head = ["way", "to sshd, at 1", "at 16", "CPU ms per login, at 1", "at 16", "logins per CPU s, at 16",
-            "p50 / p99 ms, at 1", "at 16"]  # fmt: skip
+            "p50 / p99 ms, at 1", "at 16", "by ssh: p50 ms"]  # fmt: skip
     return "## Logins\n\n" + table(head, rows)
 
 

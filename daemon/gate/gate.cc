@@ -220,8 +220,8 @@ void Gate::on_read(std::uint32_t slot, const Completion& completion) {
     case Stream::Received::kBytes: return advance(slot);
     case Stream::Received::kEnd: return close(slot, "the user closed the connection");
     case Stream::Received::kFailed: return close(slot, "the connection broke");
-    case Stream::Received::kStarved: return slab_queue_.starved(completion.token, false);
-    case Stream::Received::kNothing: return connection.stream->arm_receive();
+    case Stream::Received::kStarved: return slab_queue_.starved(*connection.stream, false);
+    case Stream::Received::kNothing: return slab_queue_.arm(*connection.stream, false);
   }
 }
 
@@ -263,7 +263,7 @@ void Gate::advance(std::uint32_t slot) {
   if (connection.request != 0 || connection.transport->queued_bytes() >= kOutputBytesMax) {
     connection.stream->in().park();
   } else {
-    connection.stream->arm_receive();
+    slab_queue_.arm(*connection.stream, false);
   }
 }
 

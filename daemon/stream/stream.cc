@@ -13,7 +13,7 @@ constexpr std::size_t kWriteBytesMax = 1024 * 1024;
 }  // namespace
 
 void Stream::arm_receive(std::size_t bytes_max) {
-  if (receiving_ || at_end_ || closing_ || waiting_ || error_ != 0) {
+  if (!may_receive()) {
     return;
   }
   receiving_ = true;
@@ -24,6 +24,7 @@ Stream::Received Stream::on_receive(const Completion& completion) {
   receiving_ = false;
   if (completion.result > 0 && !closing_) {
     in_.received(completion);
+    had_turn_ = false;
     return Received::kBytes;
   }
   in_.dropped(completion);

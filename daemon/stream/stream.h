@@ -40,12 +40,15 @@ class Stream {
   Received on_receive(const Completion& completion);
   Token read_token() const { return read_; }
   /// draws_slab: arm_receive would ask the ring for a slab.
-  bool draws_slab() const {
-    return !receiving_ && !at_end_ && !closing_ && error_ == 0 && !waiting_ && !in_.holds_slab();
-  }
+  bool draws_slab() const { return may_receive() && !in_.holds_slab(); }
   /// Between begin_wait (kStarved does it, too) and end_wait arm_receive does nothing.
   void begin_wait() { waiting_ = true; }
-  void end_wait() { waiting_ = false; }
+  void end_wait() {
+    waiting_ = false;
+    had_turn_ = true;
+  }
+  /// had_turn: it has waited, and received nothing since.
+  bool had_turn() const { return had_turn_; }
 
   /// arm_write writes what the queue holds, unless a write is under way.
   void arm_write(const proto::SendQueue& queue);
@@ -64,6 +67,9 @@ class Stream {
   UniqueFd release() { return std::move(socket_); }
 
  private:
+  bool may_receive() const {
+    return !receiving_ && !at_end_ && !closing_ && !waiting_ && error_ == 0;
+  }
   static constexpr std::size_t kPiecesMax = 16;
 
   Ring* ring_;
@@ -76,6 +82,7 @@ class Stream {
   bool receiving_ = false;
   bool writing_ = false;
   bool waiting_ = false;  // for a slab
+  bool had_turn_ = false;
   bool at_end_ = false;
   bool closing_ = false;
 };

@@ -93,7 +93,7 @@ void WorkerSession::on_read(proto::Leg which, const Completion& completion) {
       break;
     case Stream::Received::kEnd: leg_gone(which, "closed the connection"); break;
     case Stream::Received::kFailed: leg_gone(which, "lost the connection"); break;
-    case Stream::Received::kStarved: return worker_.starved(*this, completion.token);
+    case Stream::Received::kStarved: return worker_.starved(*this, *from.stream);
     case Stream::Received::kNothing: break;
   }
   after_work();

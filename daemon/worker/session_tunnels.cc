@@ -173,7 +173,7 @@ void WorkerSession::on_tunnel_read(std::uint32_t tunnel_slot, const Completion& 
     case Stream::Received::kBytes:
     case Stream::Received::kEnd: feed_user(*tunnel); break;
     case Stream::Received::kFailed: close_tunnel(*tunnel); break;
-    case Stream::Received::kStarved: return worker_.starved(*this, completion.token);
+    case Stream::Received::kStarved: return worker_.starved(*this, *tunnel->stream);
     case Stream::Received::kNothing: settle_tunnel(*tunnel); break;
   }
   after_work();

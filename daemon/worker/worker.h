@@ -101,14 +101,14 @@ class Worker {
   record::Producer* record_ring() { return record_ring_ ? &*record_ring_ : nullptr; }
   /// await_recorder: WorkerSession::on_recorder is called when the recorder may have looked.
   void await_recorder(WorkerSession& session);
-  /// arm_receive has one of the session's sockets receive: at once, or behind those that wait for a
-  /// slab, unless the session moves little. starved: there was none for this receive.
+  /// arm_receive has one of the session's sockets receive: at once, or in its turn where others
+  /// wait for a slab. starved: there was none for what it was to receive.
   void arm_receive(WorkerSession& session, Stream& stream, std::size_t bytes_max = SIZE_MAX) {
     slab_queue_.arm(stream, now_ >= session.bulk_until, bytes_max);
   }
-  void starved(WorkerSession& session, Token read) {
+  void starved(const WorkerSession& session, const Stream& stream) {
     ++stats_.receives_starved;
-    slab_queue_.starved(read, now_ >= session.bulk_until);
+    slab_queue_.starved(stream, now_ >= session.bulk_until);
   }
   /// changed: the session's counters or channels are not what the warden last heard.
   void changed(WorkerSession& session);

@@ -23,6 +23,8 @@ class SlabQueueTest : public testing::Test {
     UniqueFd far;
     std::unique_ptr<Stream> stream;
     std::size_t received = 0;
+    bool light = false;
+    bool chatty = false;  // says another byte whenever one was received
   };
 
   void SetUp() override {
@@ -40,9 +42,23 @@ class SlabQueueTest : public testing::Test {
       const auto index = static_cast<std::uint32_t>(peers_.size());
       peers_.push_back({UniqueFd(ends[0]),
                         std::make_unique<Stream>(*ring_, UniqueFd(ends[1]),
-                                                 Token{.kind = kRead, .index = index}, Token{}),
-                        0});
+                                                 Token{.kind = kRead, .index = index}, Token{})});
     }
+  }
+  /// wait has a stream wait, as one does whose receive found no slab.
+  void wait(std::size_t index, bool light) {
+    peers_[index].light = light;
+    peers_[index].stream->begin_wait();
+    queue_->starved(*peers_[index].stream, light);
+  }
+  /// served gives whom the queue asks, which take nothing and so use no slab up.
+  std::vector<std::uint32_t> served() {
+    std::vector<std::uint32_t> order;
+    queue_->serve([&](Token who) {
+      order.push_back(who.index);
+      return false;
+    });
+    return order;
   }
   void say(std::size_t index) { ASSERT_EQ(send(peers_[index].far.get(), "x", 1, 0), 1); }
 
@@ -60,7 +76,7 @@ class SlabQueueTest : public testing::Test {
         case Stream::Received::kBytes: came.push_back(completion.token.index); break;
         case Stream::Received::kStarved:
           ++num_starved_;
-          queue_->starved(completion.token, false);
+          queue_->starved(*peer.stream, peer.light);
           break;
         default: ADD_FAILURE() << completion.result; break;
       }
@@ -70,7 +86,10 @@ class SlabQueueTest : public testing::Test {
       peer.received += peer.stream->in().bytes();
       peer.stream->in().consume(peer.stream->in().bytes());
       (void)peer.stream->in().incomplete(4);
-      queue_->arm(*peer.stream, false);
+      if (peer.chatty) {
+        say(index);
+      }
+      queue_->arm(*peer.stream, peer.light);
     }
     queue_->serve([this](Token who) {
       Stream& stream = *peers_[who.index].stream;
@@ -102,15 +121,15 @@ TEST_F(SlabQueueTest, EverybodyGetsATurn) {
     ASSERT_TRUE(turn());
   }
   EXPECT_TRUE(all_received(1));
-  // All of the 60 were turned away once; asking them all again each time would be 900.
+  // The 60 beyond the slabs were refused once, and a few twice; had all been asked again in each
+  // turn there would be 60 + 56 + 52 + ... refusals, 480.
   EXPECT_LE(num_starved_, 2 * peers_.size());
 }
 
 TEST_F(SlabQueueTest, WhoHasNothingToReceiveHoldsUpNobody) {
   add(64);
   for (std::size_t i = 0; i < peers_.size(); ++i) {
-    queue_->starved(peers_[i].stream->read_token(), false);
-    peers_[i].stream->begin_wait();
+    wait(i, false);
   }
   say(63);  // the last of all, and nothing else will ever complete
   int turns = 0;
@@ -121,39 +140,87 @@ TEST_F(SlabQueueTest, WhoHasNothingToReceiveHoldsUpNobody) {
   EXPECT_FALSE(queue_->due());
 }
 
-TEST_F(SlabQueueTest, WhoMovesLittleGoesAhead) {
-  add(kSlabs + 2);
-  for (std::size_t i = 0; i < peers_.size(); ++i) {
-    say(i);
+using Order = std::vector<std::uint32_t>;
+
+TEST_F(SlabQueueTest, LightOnesGoFirstInTheirOrderButNotAlways) {
+  add(8);
+  for (const std::uint32_t heavy : {0U, 1U}) {
+    wait(heavy, false);
   }
-  const std::uint32_t last = kSlabs + 1;
-  peers_[kSlabs].stream->begin_wait();
-  queue_->starved(peers_[kSlabs].stream->read_token(), false);
-  peers_[last].stream->begin_wait();
-  queue_->starved(peers_[last].stream->read_token(), true);
-  std::vector<std::uint32_t> order;
-  queue_->serve([&](Token who) {
-    order.push_back(who.index);
-    return true;
-  });
-  EXPECT_EQ(order, (std::vector<std::uint32_t>{last, kSlabs}));
+  for (const std::uint32_t light : {2U, 3U, 4U, 5U, 6U, 7U}) {
+    wait(light, true);
+  }
+  EXPECT_EQ(served(), (Order{2, 3, 4, 0, 5, 6, 7, 1}));
 }
 
-TEST_F(SlabQueueTest, ArmingQueuesBehindThoseWhoWaitUnlessAhead) {
-  add(3);
-  peers_[0].stream->begin_wait();
-  queue_->starved(peers_[0].stream->read_token(), false);
-  queue_->arm(*peers_[1].stream, false);
-  EXPECT_FALSE(peers_[1].stream->receiving());
-  queue_->arm(*peers_[1].stream, false);  // waits already
-  queue_->arm(*peers_[2].stream, true);
-  EXPECT_TRUE(peers_[2].stream->receiving());
-  std::vector<std::uint32_t> order;
+TEST_F(SlabQueueTest, ArmingWaitsBehindThoseWhoGoBefore) {
+  add(6);
+  const auto arm = [&](std::size_t index, bool light) {
+    queue_->arm(*peers_[index].stream, light);
+    return peers_[index].stream->receiving();
+  };
+  wait(0, false);
+  EXPECT_FALSE(arm(1, false));
+  EXPECT_FALSE(arm(1, false)) << "waits already";
+  EXPECT_TRUE(arm(2, true)) << "no light one waits";
+  wait(3, true);
+  EXPECT_FALSE(arm(4, true));
+  EXPECT_EQ(served(), (Order{3, 4, 0, 1}));
+  EXPECT_TRUE(arm(5, false));
+}
+
+TEST_F(SlabQueueTest, WhoLosesItsTurnKeepsItsPlace) {
+  add(6);
+  for (const std::uint32_t i : {0U, 1U, 2U}) {
+    wait(i, false);
+  }
   queue_->serve([&](Token who) {
-    order.push_back(who.index);
-    return false;  // those that are gone, or take nothing now, use no slab up
+    peers_[who.index].stream->end_wait();
+    return false;
   });
-  EXPECT_EQ(order, (std::vector<std::uint32_t>{0, 1}));
+  wait(3, false);
+  wait(0, false);
+  wait(1, false);
+  // Light ones do not go by while somebody has lost a turn.
+  queue_->arm(*peers_[4].stream, true);
+  EXPECT_FALSE(peers_[4].stream->receiving());
+  EXPECT_EQ(served(), (Order{4, 0, 1, 3}));
+}
+
+TEST_F(SlabQueueTest, ManyThatAlwaysHaveSomethingLeaveTurnsToOthers) {
+  // All of them are light and say again after each byte: twice as many as there are slabs.
+  add((2 * kSlabs) + 2);
+  for (std::size_t i = 0; i < 2 * kSlabs; ++i) {
+    peers_[i].light = peers_[i].chatty = true;
+  }
+  peers_.back().light = true;
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    say(i);
+    queue_->arm(*peers_[i].stream, peers_[i].light);
+  }
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(turn());
+  }
+  EXPECT_EQ(peers_.back().received, 1U) << "one that is light";
+  EXPECT_EQ(peers_[2 * kSlabs].received, 1U) << "one that is not";
+  const auto chatty = std::span(peers_).first(2 * kSlabs);
+  const auto [least, most] = std::ranges::minmax_element(chatty, {}, &Peer::received);
+  EXPECT_GT(least->received, most->received / 4);
+}
+
+TEST_F(SlabQueueTest, OnlyTheOneServedGoesPastThoseWhoWait) {
+  add(3);
+  wait(0, false);
+  wait(1, false);
+  queue_->serve([&](Token who) {
+    peers_[who.index].stream->end_wait();
+    queue_->arm(*peers_[who.index].stream, false);
+    queue_->arm(*peers_[2].stream, false);  // another of the same session
+    return peers_[who.index].stream->receiving();
+  });
+  EXPECT_TRUE(peers_[0].stream->receiving());
+  EXPECT_TRUE(peers_[1].stream->receiving());
+  EXPECT_FALSE(peers_[2].stream->receiving());
 }
 
 }  // namespace

@@ -51,19 +51,17 @@ def main() -> int:
     os.environ["BASTION_PEERS"] = str(options.peers)
     started = time.monotonic()
     suite = Suite(options)
-    results, failure = {}, None
+    results: dict = {}
     try:
         suite.start()
         suite.run(results)
     except Failed as why:
-        failure = why
+        print(f"[bench] failed: {why}", file=sys.stderr)
+        return 1
     finally:
         suite.close()
-    if results:
-        write(options, results, about(options.quick, suite.load))
-    if failure:
-        print(f"[bench] failed: {failure}", file=sys.stderr)
-        return 1
+        if results:
+            write(options, results, about(options.quick, suite.load))
     print(f"[bench] {time.monotonic() - started:.0f} s")
     return 0
 

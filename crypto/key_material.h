@@ -27,7 +27,7 @@ inline constexpr std::size_t kEd25519SecretLen =
 inline constexpr std::size_t kEd25519SignatureLen = 64;
 /// Up to so long a message is signed and verified by lib25519, which wants it copied beside the
 /// signature.
-inline constexpr std::size_t kSignedTogetherMax = 2048;
+inline constexpr std::size_t kLib25519MessageMax = 2048;
 /// The longest RSA signature: one of the longest modulus.
 inline constexpr std::size_t kRsaBytesMax = 16'384 / 8;
 

@@ -61,7 +61,7 @@ static_assert(lib25519_sign_ed25519_SECRETKEYBYTES == kEd25519SecretLen);
 /// message behind the signature, so this is for short ones: a login's have a few hundred bytes.
 void sign_hedged(const PrivateMaterial& key, ByteView data,
                  std::span<std::uint8_t, kEd25519SignatureLen> signature) {
-  std::array<std::uint8_t, kEd25519SignatureLen + kSignedTogetherMax> signed_message;
+  std::array<std::uint8_t, kEd25519SignatureLen + kLib25519MessageMax> signed_message;
   long long len = 0;
   lib25519_sign_ed25519(signed_message.data(), &len, data.data(),
                         static_cast<long long>(data.size()), key.ed25519.data());
@@ -72,7 +72,7 @@ void sign_hedged(const PrivateMaterial& key, ByteView data,
 Status sign_ed25519(const PrivateMaterial& key, ByteView data, Writer& out) {
   std::array<std::uint8_t, kEd25519SignatureLen> signature;
 #if BASTION_HAVE_LIB25519
-  if (data.size() <= kSignedTogetherMax) {
+  if (data.size() <= kLib25519MessageMax) {
     sign_hedged(key, data, signature);
     out.string(signature);
     return {};

@@ -28,8 +28,8 @@ Status malformed() { return fail(ErrorCode::kMalformed, "a signature is not well
 /// login's have a few hundred bytes. Its 0 means yes; a yes counts only together with the message
 /// given back, which a failure never gives.
 bool opens_ed25519(const PublicMaterial& key, ByteView data, ByteView signature) {
-  std::array<std::uint8_t, kEd25519SignatureLen + kSignedTogetherMax> signed_message;
-  std::array<std::uint8_t, kEd25519SignatureLen + kSignedTogetherMax> opened;
+  std::array<std::uint8_t, kEd25519SignatureLen + kLib25519MessageMax> signed_message;
+  std::array<std::uint8_t, kEd25519SignatureLen + kLib25519MessageMax> opened;
   std::ranges::copy(signature, signed_message.begin());
   std::ranges::copy(data, signed_message.begin() + kEd25519SignatureLen);
   long long opened_len = -1;
@@ -46,7 +46,7 @@ Status verify_ed25519(const PublicMaterial& key, ByteView data, ByteView signatu
     return malformed();
   }
 #if BASTION_HAVE_LIB25519
-  if (data.size() <= kSignedTogetherMax) {
+  if (data.size() <= kLib25519MessageMax) {
     return opens_ed25519(key, data, signature) ? Status{} : wrong();
   }
 #endif

@@ -5,46 +5,7 @@
 #include "crypto/hash.h"
 #include "tests/support/random.h"
 #include "tests/support/vectors.h"
-
-namespace {
-
-// The stream of tests/vectors/sntrup761.txt while a test prescribes it, else the system's bytes.
-struct Stream {
-  std::string seed;
-  bastion::Bytes rest;
-  std::uint32_t next_block = 0;
-  std::size_t drawn = 0;
-};
-Stream* prescribed = nullptr;
-
-}  // namespace
-
-// libntruprime draws from this function of librandombytes; a program's own definition goes before
-// the library's.
-extern "C" void randombytes_internal_void_voidstar_longlong(void* out, long long len) {
-  using namespace bastion;
-  auto* bytes = static_cast<std::uint8_t*>(out);
-  if (prescribed == nullptr) {
-    crypto::system_random().fill({bytes, static_cast<std::size_t>(len)});
-    return;
-  }
-  for (long long i = 0; i < len; ++i) {
-    Stream& stream = *prescribed;
-    if (stream.rest.empty()) {
-      crypto::Hash h(crypto::HashAlgorithm::kSha512);
-      h.update(as_bytes(stream.seed));
-      const std::uint32_t n = stream.next_block++;
-      const std::uint8_t number[] = {
-          static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8),
-          static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 24)};
-      h.update(number);
-      stream.rest = to_bytes(h.finish().view());
-    }
-    bytes[i] = stream.rest.front();
-    stream.rest.erase(stream.rest.begin());
-    ++stream.drawn;
-  }
-}
+#include "tests/unit/crypto/prescribed_random.h"
 
 namespace bastion::crypto {
 namespace {
@@ -172,18 +133,17 @@ TEST(MlKem768, RefusesTheModulusAtEveryCoefficientAndTakesOneLess) {
 TEST(Sntrup761, GivesTheAnswersOfOpenSsh) {
   for (const auto& vector : read_vectors("sntrup761.txt")) {
     SCOPED_TRACE(vector.text("seed"));
-    Stream stream{vector.text("seed"), {}};
     Bytes public_key(sntrup761().public_len());
     SecretBytes private_key;
     Bytes ciphertext(sntrup761().ciphertext_len());
     Secret sent{};
     SeededRandom unused;
-    prescribed = &stream;
-    const bool done = sntrup761().keypair(unused, public_key, private_key) &&
-                      sntrup761().encapsulate(public_key, ciphertext, sent);
-    prescribed = nullptr;
-    ASSERT_TRUE(done);
-    ASSERT_GT(stream.drawn, 0U) << "libntruprime draws its randomness from elsewhere";
+    {
+      test::PrescribedRandom random(vector.text("seed"));
+      ASSERT_TRUE(sntrup761().keypair(unused, public_key, private_key));
+      ASSERT_TRUE(sntrup761().encapsulate(public_key, ciphertext, sent));
+      ASSERT_GT(random.drawn(), 0U) << "libntruprime draws its randomness from elsewhere";
+    }
     EXPECT_EQ(sha512_hex(public_key), vector.text("public_sha512"));
     EXPECT_EQ(sha512_hex(private_key), vector.text("private_sha512"));
     EXPECT_EQ(sha512_hex(ciphertext), vector.text("ciphertext_sha512"));

@@ -6,6 +6,7 @@
 #include "base/wire.h"
 #include "tests/support/hex.h"
 #include "tests/support/program.h"
+#include "tests/unit/crypto/prescribed_random.h"
 #include "tests/unit/crypto/test_keys.h"
 
 namespace bastion::crypto {
@@ -209,12 +210,32 @@ TEST(SignatureEd25519, IsOneThatBoringSslVerifies) {
 }
 
 #if BASTION_HAVE_LIB25519
+/// nonce_of is the curve point of the nonce: a signature's first half.
+Bytes nonce_of(const PrivateKey& key, ByteView data) {
+  const Bytes blob = key.sign(algorithm_named("ssh-ed25519"), data).value();
+  return {blob.end() - 64, blob.end() - 32};
+}
+
+TEST(SignatureEd25519, DependsOnKeyAndMessageWhereRandomnessFails) {
+  const PrivateKey key = rfc8032_key(kRfc8032[0]);
+  const auto nonce = [](const PrivateKey& by, ByteView data) {
+    test::PrescribedRandom random("always the same");
+    Bytes found = nonce_of(by, data);
+    EXPECT_GT(random.drawn(), 0U);
+    return found;
+  };
+  Bytes other = kData;
+  other.back() ^= 1;
+  EXPECT_EQ(nonce(key, kData), nonce(key, kData)) << "it draws from elsewhere, too";
+  EXPECT_NE(nonce(key, kData), nonce(key, other));
+  EXPECT_NE(nonce(key, kData), nonce(rfc8032_key(kRfc8032[1]), kData));
+}
+
 TEST(SignatureEd25519, NeverUsesANonceTwice) {
   const PrivateKey key = rfc8032_key(kRfc8032[0]);
-  std::set<Bytes> nonces;  // the curve point of each: a signature's first half
+  std::set<Bytes> nonces;
   for (int i = 0; i < 100; ++i) {
-    const Bytes blob = key.sign(algorithm_named("ssh-ed25519"), kData).value();
-    EXPECT_TRUE(nonces.insert(Bytes(blob.end() - 64, blob.end() - 32)).second);
+    EXPECT_TRUE(nonces.insert(nonce_of(key, kData)).second);
   }
 }
 #else

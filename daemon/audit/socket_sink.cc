@@ -88,8 +88,8 @@ bool SocketSink::connect(MonoTime now) {
   return true;
 }
 
-// look: has the other end closed the connection, or let us know that nobody is there?
-void SocketSink::look(MonoTime now) {
+// check_peer: has the other end closed the connection, or let us know that nobody is there?
+void SocketSink::check_peer(MonoTime now) {
   pollfd state{fd_.get(), POLLRDHUP, 0};
   if (!fd_ || connecting_ || poll(&state, 1, 0) <= 0) {
     return;
@@ -109,8 +109,8 @@ void SocketSink::look(MonoTime now) {
 }
 
 void SocketSink::front_is_taken() {
-  connecting_ = blocked_ = doubted_ = false;
-  trial_until_ = {};
+  connecting_ = blocked_ = on_probation_ = false;
+  probe_until_ = {};
   why_.clear();
   queued_bytes_ -= queue_.front().size();
   queue_.pop_front();
@@ -118,10 +118,10 @@ void SocketSink::front_is_taken() {
 }
 
 void SocketSink::pump(MonoTime now) {
-  look(now);
+  check_peer(now);
   while (!queue_.empty()) {
-    if (trial_until_.ns != 0) {
-      if (now < trial_until_) {
+    if (probe_until_.ns != 0) {
+      if (now < probe_until_) {
         return;
       }
       front_is_taken();
@@ -132,8 +132,8 @@ void SocketSink::pump(MonoTime now) {
     }
     switch (send_front()) {
       case Sent::kWhole:
-        if (doubted_) {
-          trial_until_ = after(now, kRetryNs);
+        if (on_probation_) {
+          probe_until_ = after(now, kRetryNs);
           sent_ = 0;
           return;
         }
@@ -191,15 +191,15 @@ SocketSink::Sent SocketSink::send_large() {
 
 void SocketSink::lose(MonoTime now, int error) {
   if (address_.kind == SinkAddress::Kind::kUdp) {
-    if (error == ECONNREFUSED && !doubted_) {
+    if (error == ECONNREFUSED && !on_probation_) {
       ++dropped_;
       dropped_reason_ = errno_text(error);
     }
-    doubted_ = true;
+    on_probation_ = true;
   }
   fd_.reset();
   connecting_ = blocked_ = false;
-  trial_until_ = {};
+  probe_until_ = {};
   // A frame of which a part went out cannot be gone on with on another connection.
   sent_ = 0;
   retry_at_ = after(now, kRetryNs);
@@ -220,7 +220,7 @@ MonoTime SocketSink::due() const {
   if (queue_.empty() || wants_writable()) {
     return {std::numeric_limits<std::int64_t>::max()};
   }
-  return std::max(retry_at_, trial_until_);
+  return std::max(retry_at_, probe_until_);
 }
 
 }  // namespace bastion::audit

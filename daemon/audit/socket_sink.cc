@@ -88,23 +88,41 @@ bool SocketSink::connect(MonoTime now) {
   return true;
 }
 
-// check_peer: has the other end closed the connection, or let us know that nobody is there?
+// check_peer: has the other end closed the connection, or let us know that nobody is there? Sockets
+// of the file system say so to whoever sends.
 void SocketSink::check_peer(MonoTime now) {
+  const bool stream = address_.kind == SinkAddress::Kind::kTcp;
   pollfd state{fd_.get(), POLLRDHUP, 0};
-  if (!fd_ || connecting_ || poll(&state, 1, 0) <= 0) {
+  const bool by_network = stream || address_.kind == SinkAddress::Kind::kUdp;
+  if (!by_network || !fd_ || connecting_ || poll(&state, 1, 0) <= 0) {
     return;
   }
-  if (address_.kind == SinkAddress::Kind::kUdp) {
-    lose(now, ECONNREFUSED);
-  } else if (address_.kind == SinkAddress::Kind::kTcp) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
+    error = errno;
+  }
+  if (!stream && error != 0) {
+    count_unheard(error);
+    lose(now, error);
+  } else if (stream) {
     const bool between_frames = sent_ == 0;
-    lose(now, ECONNRESET);
+    lose(now, error != 0 ? error : ECONNRESET);
     if (between_frames && now >= at_once_from_) {
       // It may be back already: whether it fails the next connection tells.
       at_once_from_ = after(now, kRetryNs);
       retry_at_ = now;
       why_.clear();
     }
+  }
+}
+
+// count_unheard: what came back is of a datagram that was sent before. One on probation still
+// waits.
+void SocketSink::count_unheard(int error) {
+  if (!on_probation_) {
+    ++dropped_;
+    dropped_reason_ = errno_text(error);
   }
 }
 
@@ -130,7 +148,9 @@ void SocketSink::pump(MonoTime now) {
     if (!fd_ && !connect(now)) {
       return;
     }
-    switch (send_front()) {
+    const Sent sent = send_front();
+    blocked_ = sent == Sent::kBlocked;
+    switch (sent) {
       case Sent::kWhole:
         if (on_probation_) {
           probe_until_ = after(now, kRetryNs);
@@ -139,8 +159,14 @@ void SocketSink::pump(MonoTime now) {
         }
         front_is_taken();
         break;
-      case Sent::kBlocked: blocked_ = true; return;
-      case Sent::kLost: return lose(now, errno);
+      case Sent::kBlocked: return;
+      case Sent::kLost: {
+        const int error = errno;
+        if (error == ECONNREFUSED && address_.kind == SinkAddress::Kind::kUdp) {
+          count_unheard(error);
+        }
+        return lose(now, error);
+      }
       case Sent::kNever: drop_front(errno_text(errno)); break;
     }
   }
@@ -190,13 +216,7 @@ SocketSink::Sent SocketSink::send_large() {
 }
 
 void SocketSink::lose(MonoTime now, int error) {
-  if (address_.kind == SinkAddress::Kind::kUdp) {
-    if (error == ECONNREFUSED && !on_probation_) {
-      ++dropped_;
-      dropped_reason_ = errno_text(error);
-    }
-    on_probation_ = true;
-  }
+  on_probation_ = address_.kind == SinkAddress::Kind::kUdp;
   fd_.reset();
   connecting_ = blocked_ = false;
   probe_until_ = {};

@@ -31,10 +31,11 @@ struct SinkAddress {
 /// and RFC 6587 frames over TCP. What is not taken waits in a queue of at most kQueueBytesMax; the
 /// connection is made again once a second where it was lost.
 ///
-/// A TCP receiver that closes its end is noticed before anything is sent into the void; what its
-/// machine had taken before is its own affair. That nobody hears a UDP datagram comes back, if at
-/// all, when it is gone: it is counted as dropped. From then on one at a time is a probe and waits
-/// in the queue until nothing has come back for a second.
+/// A TCP receiver whose end of the connection has come is not sent to. What our kernel took before,
+/// or while that end was under way, counts as sent: it is lost uncounted where the receiver did not
+/// read it. That nobody hears a UDP datagram comes back, if at all, when it is gone: all that were
+/// sent until then count as one dropped. From then on the next is on probation: it is sent and
+/// waits in the queue until nothing has come back for a second.
 class SocketSink {
  public:
   static constexpr std::size_t kQueueBytesMax = 4 << 20;
@@ -80,6 +81,7 @@ class SocketSink {
   void drop_front(std::string reason);
   void front_is_taken();
   void check_peer(MonoTime now);
+  void count_unheard(int error);
 
   SinkAddress address_;
   OnFailure on_failure_;

@@ -518,7 +518,7 @@ void add_audit_commands(CLI::App& app, const std::string& socket, const bool& js
   verify_command
       ->add_option(
           "--key", options->keys,
-          "A file with public audit keys, once for each (default " + std::string(kUsualKey) + ")")
+          "A file with public audit keys; may be repeated (default " + std::string(kUsualKey) + ")")
       ->allow_extra_args(false)
       ->envname("BASTIOND_AUDIT_KEY");
   verify_command->add_option("--head", options->head, "A line that must be there: NUMBER:HASH");

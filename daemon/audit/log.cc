@@ -158,18 +158,28 @@ void Log::on_time() {
 void Log::tick() {
   if (!file_.is_open()) {
     open("restart", "");
+  } else if (const Place place = file_.place(); place != Place::kThere && !file_.owes_line_end()) {
+    // Also while lines wait: it may have been moved because it takes no more.
+    sync();
+    file_.close();
+    open(reason_of(place), "");
   }
   if (!file_.is_open()) {
     return;
   }
   flush();
-  const int sync_error = syncer_.take_error();
-  Status good = file_.waiting_bytes() == 0 ? file_.room() : fail(ErrorCode::kIo, "");
-  if (sync_error != 0) {
-    good = fail(ErrorCode::kIo, "cannot write the audit log to the disk", sync_error);
+  if (file_.waiting_bytes() == 0) {  // otherwise the failure is told
+    note_room();
   }
-  if (file_.waiting_bytes() != 0) {
-    return;  // the failure is told
+  sync();
+  rotate_if_due();
+}
+
+// note_room keeps whether a file to which all lines went will take more.
+void Log::note_room() {
+  Status good = file_.room();
+  if (const int error = syncer_.take_error(); error != 0) {
+    good = fail(ErrorCode::kIo, "cannot write the audit log to the disk", error);
   }
   note_file(good ? std::string() : daemon::describe(good.error()));
   if (good && dropped_ != 0) {
@@ -178,14 +188,12 @@ void Log::tick() {
     append_own(std::move(event));
   }
   flush();
+}
+
+void Log::sync() {
   if (std::exchange(unsynced_, false)) {
     syncer_.request(file_.fd());
   }
-  if (const Place place = file_.place(); place != Place::kThere && file_.waiting_bytes() == 0) {
-    file_.close();
-    open(reason_of(place), "");
-  }
-  rotate_if_due();
 }
 
 void Log::tell_of(SocketSink& sink) {
@@ -221,7 +229,8 @@ void Log::rotate_if_due() {
 
 void Log::rotate() {
   flush();
-  if (file_.waiting_bytes() != 0 || !file_.is_open()) {
+  // Lines that wait go to the new file: this one may take no more for its size.
+  if (!file_.is_open() || file_.owes_line_end()) {
     return;  // at the next signature
   }
   rotating_ = false;

@@ -82,6 +82,8 @@ class Log {
   void append_own(Event event);
   void note_file(std::string why);
   void tick();
+  void note_room();
+  void sync();
   void tell_of(SocketSink& sink);
   void rotate_if_due();
   void rotate();

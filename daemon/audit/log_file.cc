@@ -20,6 +20,12 @@ constexpr std::size_t kStateBytes = 20 + 1 + kHashTextLen + 1;
 
 std::unexpected<Error> io_error(std::string_view text) { return fail(ErrorCode::kIo, text, errno); }
 
+std::unexpected<Error> write_error() {
+  return io_error(errno == EFBIG ? "the audit log is as large as a file may be: move or rotate it, "
+                                   "raise LimitFSIZE= or ulimit -f"
+                                 : "cannot write the audit log");
+}
+
 /// read_at reads `size` bytes at `offset`, or fewer where the file ends.
 Result<std::string> read_at(int fd, std::uint64_t offset, std::size_t size) {
   std::string out(size, '\0');
@@ -76,10 +82,6 @@ Result<Opened> LogFile::open() {
   state_ = std::move(*state);
   size_ = promised_ = static_cast<std::uint64_t>(status.st_size);
   can_promise_ = true;
-  // The line that was under way when the file before was lost begins anew.
-  const std::size_t begin = written_ == 0 ? 0 : waiting_.rfind('\n', written_ - 1) + 1;
-  waiting_.erase(0, begin);
-  written_ = 0;
   bool ends_line = true;
   if (const Status found = size_ == 0 ? Status() : find_end(out, ends_line); !found) {
     fd_.reset();
@@ -187,9 +189,7 @@ Status LogFile::flush() {
       continue;
     }
     if (n <= 0) {
-      return io_error(errno == EFBIG ? "the audit log is as large as a file may be: rotate it "
-                                       "earlier, raise LimitFSIZE= or ulimit -f"
-                                     : "cannot write the audit log");
+      return write_error();
     }
     written_ += static_cast<std::size_t>(n);
     size_ += static_cast<std::uint64_t>(n);
@@ -209,7 +209,7 @@ Status LogFile::room() {
     } else if (errno == EOPNOTSUPP || errno == ENOSYS) {
       can_promise_ = false;
     } else if (errno != EINTR) {
-      return io_error("cannot write the audit log");
+      return write_error();
     }
   }
   return {};
@@ -238,13 +238,18 @@ Status LogFile::move(const std::string& new_name) {
 }
 
 void LogFile::close() {
+  // The line that is under way begins anew in the next file, so this one ends before it.
+  const std::size_t begin = written_ == 0 ? 0 : waiting_.rfind('\n', written_ - 1) + 1;
+  const std::uint64_t end = size_ - (written_ - begin);
   struct stat status{};
-  // What was promised and is not used goes back; where that fails it only takes space. A file that
-  // somebody has cut must not grow again.
-  if (fd_ && promised_ > size_ && fstat(fd_.get(), &status) == 0 &&
+  // What was promised and is not used goes back, too; where that fails it only takes space. A file
+  // that somebody has cut must not grow again.
+  if (fd_ && std::max(promised_, size_) > end && fstat(fd_.get(), &status) == 0 &&
       static_cast<std::uint64_t>(status.st_size) == size_) {
-    [[maybe_unused]] const int given_back = ftruncate(fd_.get(), static_cast<off_t>(size_));
+    [[maybe_unused]] const int given_back = ftruncate(fd_.get(), static_cast<off_t>(end));
   }
+  waiting_.erase(0, begin);
+  written_ = 0;
   fd_.reset();
 }
 

@@ -40,9 +40,8 @@ class LogFile {
   LogFile(int folder, std::string name) : folder_(folder), name_(std::move(name)) {}
 
   /// open opens or makes the file, and finds where the chain goes on: behind its last whole line;
-  /// in a new file where NAME.chain says. Lines that wait from before are written to it, from the
-  /// beginning of the line that was under way. kIo with errno; kMalformed where the file is
-  /// something else.
+  /// in a new file where NAME.chain says. Lines that wait from before go to it. kIo with errno;
+  /// kMalformed where the file is something else.
   Result<Opened> open();
   bool is_open() const { return static_cast<bool>(fd_); }
 
@@ -52,6 +51,9 @@ class LogFile {
   /// flush writes what waits, as far as it goes: kIo with errno, and what is left waits on.
   Status flush();
   std::size_t waiting_bytes() const { return waiting_.size() - written_; }
+  /// owes_line_end: the line that a crash tore has not its line end yet, which belongs to this file
+  /// and no other.
+  bool owes_line_end() const { return written_ == 0 && waiting_.starts_with('\n'); }
   /// room says whether kLeastBytes are promised, and tries to have them: kIo with errno.
   Status room();
   int fd() const { return fd_.get(); }
@@ -59,8 +61,8 @@ class LogFile {
   /// place says whether the file is still the one of its name: nobody moved, removed or cut it.
   Place place() const;
   std::uint64_t size() const { return size_; }
-  /// move gives the file another name, in its folder; close ends the work with it. Not while lines
-  /// wait.
+  /// move gives the file another name, in its folder; close ends the work with it: what waits, and
+  /// the line of which a part went out, is for the next. Not while owes_line_end().
   Status move(const std::string& new_name);
   void close();
 

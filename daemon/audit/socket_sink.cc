@@ -88,17 +88,26 @@ bool SocketSink::connect(MonoTime now) {
   return true;
 }
 
-// look: has the other end closed the connection, or let us know that nobody is there?
-void SocketSink::look(MonoTime now) {
+// check_peer: has the other end closed the connection, or let us know that nobody is there? Sockets
+// of the file system say so to whoever sends.
+void SocketSink::check_peer(MonoTime now) {
+  const bool stream = address_.kind == SinkAddress::Kind::kTcp;
   pollfd state{fd_.get(), POLLRDHUP, 0};
-  if (!fd_ || connecting_ || poll(&state, 1, 0) <= 0) {
+  const bool by_network = stream || address_.kind == SinkAddress::Kind::kUdp;
+  if (!by_network || !fd_ || connecting_ || poll(&state, 1, 0) <= 0) {
     return;
   }
-  if (address_.kind == SinkAddress::Kind::kUdp) {
-    lose(now, ECONNREFUSED);
-  } else if (address_.kind == SinkAddress::Kind::kTcp) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) {
+    error = errno;
+  }
+  if (!stream && error != 0) {
+    count_unheard(error);
+    lose(now, error);
+  } else if (stream) {
     const bool between_frames = sent_ == 0;
-    lose(now, ECONNRESET);
+    lose(now, error != 0 ? error : ECONNRESET);
     if (between_frames && now >= at_once_from_) {
       // It may be back already: whether it fails the next connection tells.
       at_once_from_ = after(now, kRetryNs);
@@ -108,9 +117,18 @@ void SocketSink::look(MonoTime now) {
   }
 }
 
+// count_unheard: what came back is of a datagram that was sent before. One on probation still
+// waits.
+void SocketSink::count_unheard(int error) {
+  if (!on_probation_) {
+    ++dropped_;
+    dropped_reason_ = errno_text(error);
+  }
+}
+
 void SocketSink::front_is_taken() {
-  connecting_ = blocked_ = doubted_ = false;
-  trial_until_ = {};
+  connecting_ = blocked_ = on_probation_ = false;
+  probe_until_ = {};
   why_.clear();
   queued_bytes_ -= queue_.front().size();
   queue_.pop_front();
@@ -118,10 +136,10 @@ void SocketSink::front_is_taken() {
 }
 
 void SocketSink::pump(MonoTime now) {
-  look(now);
+  check_peer(now);
   while (!queue_.empty()) {
-    if (trial_until_.ns != 0) {
-      if (now < trial_until_) {
+    if (probe_until_.ns != 0) {
+      if (now < probe_until_) {
         return;
       }
       front_is_taken();
@@ -130,17 +148,25 @@ void SocketSink::pump(MonoTime now) {
     if (!fd_ && !connect(now)) {
       return;
     }
-    switch (send_front()) {
+    const Sent sent = send_front();
+    blocked_ = sent == Sent::kBlocked;
+    switch (sent) {
       case Sent::kWhole:
-        if (doubted_) {
-          trial_until_ = after(now, kRetryNs);
+        if (on_probation_) {
+          probe_until_ = after(now, kRetryNs);
           sent_ = 0;
           return;
         }
         front_is_taken();
         break;
-      case Sent::kBlocked: blocked_ = true; return;
-      case Sent::kLost: return lose(now, errno);
+      case Sent::kBlocked: return;
+      case Sent::kLost: {
+        const int error = errno;
+        if (error == ECONNREFUSED && address_.kind == SinkAddress::Kind::kUdp) {
+          count_unheard(error);
+        }
+        return lose(now, error);
+      }
       case Sent::kNever: drop_front(errno_text(errno)); break;
     }
   }
@@ -190,16 +216,10 @@ SocketSink::Sent SocketSink::send_large() {
 }
 
 void SocketSink::lose(MonoTime now, int error) {
-  if (address_.kind == SinkAddress::Kind::kUdp) {
-    if (error == ECONNREFUSED && !doubted_) {
-      ++dropped_;
-      dropped_reason_ = errno_text(error);
-    }
-    doubted_ = true;
-  }
+  on_probation_ = address_.kind == SinkAddress::Kind::kUdp;
   fd_.reset();
   connecting_ = blocked_ = false;
-  trial_until_ = {};
+  probe_until_ = {};
   // A frame of which a part went out cannot be gone on with on another connection.
   sent_ = 0;
   retry_at_ = after(now, kRetryNs);
@@ -220,7 +240,7 @@ MonoTime SocketSink::due() const {
   if (queue_.empty() || wants_writable()) {
     return {std::numeric_limits<std::int64_t>::max()};
   }
-  return std::max(retry_at_, trial_until_);
+  return std::max(retry_at_, probe_until_);
 }
 
 }  // namespace bastion::audit

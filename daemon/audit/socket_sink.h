@@ -31,10 +31,11 @@ struct SinkAddress {
 /// and RFC 6587 frames over TCP. What is not taken waits in a queue of at most kQueueBytesMax; the
 /// connection is made again once a second where it was lost.
 ///
-/// A TCP receiver that closes its end is noticed before anything is sent into the void; what its
-/// machine had taken before is its own affair. That nobody hears a UDP datagram comes back, if at
-/// all, when it is gone: it is counted as dropped. From then on one at a time is on trial and waits
-/// in the queue until nothing has come back for a second.
+/// A TCP receiver whose end of the connection has come is not sent to. What our kernel took before,
+/// or while that end was under way, counts as sent: it is lost uncounted where the receiver did not
+/// read it. That nobody hears a UDP datagram comes back, if at all, when it is gone: all that were
+/// sent until then count as one dropped. From then on the next is on probation: it is sent and
+/// waits in the queue until nothing has come back for a second.
 class SocketSink {
  public:
   static constexpr std::size_t kQueueBytesMax = 4 << 20;
@@ -79,7 +80,8 @@ class SocketSink {
   void lose(MonoTime now, int error);
   void drop_front(std::string reason);
   void front_is_taken();
-  void look(MonoTime now);
+  void check_peer(MonoTime now);
+  void count_unheard(int error);
 
   SinkAddress address_;
   OnFailure on_failure_;
@@ -87,9 +89,9 @@ class SocketSink {
   bool connecting_ = false;  // TCP: under way
   bool blocked_ = false;
   MonoTime retry_at_{};
-  MonoTime at_once_from_{};  // TCP: a connection that was closed may be made again without delay
-  bool doubted_ = false;     // UDP: nobody heard what was sent
-  MonoTime trial_until_{};   // of the first in the queue, which was sent; 0: it is not
+  MonoTime at_once_from_{};    // TCP: a connection that was closed may be made again without delay
+  bool on_probation_ = false;  // UDP: nobody heard what was sent
+  MonoTime probe_until_{};     // of the first in the queue, which was sent; 0: it is not
   std::deque<std::string> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t sent_ = 0;  // of the first, over a stream

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-
 #include <utility>
+
 #include "daemon/screen/utf8.h"
 
 namespace bastion::ctl {
@@ -100,7 +100,7 @@ std::string Asciicast::event(const recording::Entry& entry) {
       return {};
     case EntryKind::kExitStatus:
       if (const auto status = recording::parse_number(entry.bytes); status && version_ == 3) {
-        exit_ = {entry.time_us, std::to_string(*status)};
+        exit_ = {entry.time_us, *status};
       }
       return {};
     default: return {};
@@ -115,8 +115,8 @@ std::string Asciicast::finish() {
       lines += line(last_us_, code, std::exchange(*waiting, {}));
     }
   }
-  if (!exit_.second.empty()) {
-    lines += line(exit_.first, 'x', std::exchange(exit_.second, {}));
+  if (const auto exit = std::exchange(exit_, std::nullopt)) {
+    lines += line(exit->time_us, 'x', std::to_string(exit->status));
   }
   return lines;
 }

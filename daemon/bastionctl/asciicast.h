@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "daemon/recording/entries.h"
 
@@ -46,7 +46,11 @@ class Asciicast {
   std::uint64_t last_us_;
   std::string out_waiting_;
   std::string in_waiting_;
-  std::pair<std::uint64_t, std::string> exit_;  // when, and which; empty: none yet
+  struct Exit {
+    std::uint64_t time_us;
+    std::uint64_t status;
+  };
+  std::optional<Exit> exit_;  // not told yet
 };
 
 }  // namespace bastion::ctl

@@ -24,7 +24,7 @@ void add_filters(CLI::App& command, RecordingsOptions& options) {
 CLI::Option* add_identity(CLI::App& command, RecordingsOptions& options) {
   return command
       .add_option("--identity", options.identity_files,
-                  "A file that keygen made, to read encrypted recordings; once for each file")
+                  "A file that keygen made, to read encrypted recordings; may be repeated")
       ->allow_extra_args(false);
 }
 
@@ -114,7 +114,7 @@ void add_recordings(CLI::App& app, const std::string& socket, const bool& json, 
                          "verify --all --audit-log /var/log/bastiond/audit.log", recordings_verify);
   verify->add_option("ids", options.ids, "Sessions' ids, or unique beginnings");
   verify->add_flag("--all", options.all, "All that there are");
-  verify->add_option("--key", options.key_files, "The audit key's public half; once for each file")
+  verify->add_option("--key", options.key_files, "The audit key's public half; may be repeated")
       ->allow_extra_args(false)
       ->envname("BASTIOND_AUDIT_KEY");
   verify->add_flag("--chain-only", options.chain_only,

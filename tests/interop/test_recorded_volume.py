@@ -31,7 +31,6 @@ LONG = os.environ.get("BASTION_LONG") == "1"
 SESSIONS, STDOUT_BYTES, AT_ONCE = (1000, 10 * MIB, 8) if LONG else (12, MIB, 6)
 STDERR_BYTES = STDOUT_BYTES // 4
 TERMINAL_PARTS = 8  # between two of them the size changes
-# More of a recording than a run keeps at once would fill disks: what was compared is removed.
 SESSION_SECONDS_MAX = 120
 
 
@@ -178,7 +177,7 @@ def check_wave(bastion, pool, alice, kinds) -> int:
     assert len(set(seen)) == len(seen)
     assert set(recorded) == set(seen), f"received: {set(seen) - set(recorded)}, recorded: {set(recorded) - set(seen)}"
     for path in files:
-        path.unlink()
+        path.unlink()  # all of a run at once would fill disks
     return sum(each.stdout[0] + each.stderr[0] for each in seen)
 
 

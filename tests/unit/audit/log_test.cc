@@ -361,6 +361,65 @@ TEST_F(LogTest, AFullDiskFailsItAndRoomBringsItBackWithoutALoss) {
   EXPECT_TRUE(verify({"audit.jsonl"}).ok());
 }
 
+TEST_F(LogTest, AFileAtItsLimitThatIsMovedGivesWayToANewOne) {
+  settings_.head_interval_ns = 3600 * kNsPerSecond;
+  const FileLimit limit(100'000);
+  while (!log().failing()) {
+    add_and_flush(std::string(4000, 'x'));
+  }
+  EXPECT_NE(log().why().find("raise LimitFSIZE="), std::string::npos) << log().why();
+  add_and_flush("bob");
+  pass(1);
+  EXPECT_TRUE(log().failing());
+  std::filesystem::rename(dir_.file("audit.jsonl"), dir_.file("audit.jsonl.1"));
+  pass(1);
+  EXPECT_FALSE(log().failing()) << log().why();
+  EXPECT_NE(text().find("\"user\":\"bob\""), std::string::npos);
+  EXPECT_NE(text().find("\"reason\":\"moved\""), std::string::npos);
+  EXPECT_TRUE(text("audit.jsonl.1").ends_with('\n')) << "no line is in two halves";
+  EXPECT_TRUE(verify({"audit.jsonl.1", "audit.jsonl"}).ok());
+}
+
+TEST_F(LogTest, AFileAtItsLimitIsRotated) {
+  settings_.head_interval_ns = 3600 * kNsPerSecond;
+  settings_.rotate_bytes = 50'000;
+  const FileLimit limit(100'000);
+  while (!log().failing()) {
+    add_and_flush(std::string(4000, 'x'));
+  }
+  pass(1);
+  ASSERT_EQ(asked_.size(), 1u);
+  answer();
+  ASSERT_NE(rotated(), "");
+  pass(1);
+  EXPECT_FALSE(log().failing()) << log().why();
+  const Report report = verify({rotated(), "audit.jsonl"});
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.num_signatures, 1u);
+}
+
+TEST_F(LogTest, TheEndOfATornLineIsWrittenBeforeTheFileIsLeft) {
+  settings_.head_interval_ns = 3600 * kNsPerSecond;
+  add_and_flush("alice");
+  const std::string torn = text() + R"({"v":1,"seq":3,"ti)";
+  restart();
+  dir_.write("audit.jsonl", as_bytes(torn));
+  {
+    const FileLimit limit(torn.size());
+    log();
+    std::filesystem::rename(dir_.file("audit.jsonl"), dir_.file("audit.jsonl.1"));
+    pass(1);
+    EXPECT_TRUE(log().failing());
+    EXPECT_EQ(text("audit.jsonl.1"), torn);
+  }
+  pass(1);
+  pass(1);
+  EXPECT_FALSE(log().failing()) << log().why();
+  const Report report = verify({"audit.jsonl.1", "audit.jsonl"});
+  EXPECT_TRUE(report.ok());
+  EXPECT_EQ(report.num_torn, 1u);
+}
+
 TEST_F(LogTest, ADiskThatIsFullAnywhereInASignatureCostsNothing) {
   settings_.head_interval_ns = 10 * kNsPerSecond;
   std::size_t signature_bytes = 600;

@@ -197,7 +197,12 @@ TEST(SocketSink, NothingIsSentToAReceiverThatHasClosedTheConnection) {
 
 TEST(SocketSink, OverUdpWhatNobodyHeardIsCountedAndTheRestWaits) {
   std::uint16_t port = 0;
-  ip_receiver(SOCK_DGRAM, port);  // a port that is free
+  // It is connected to itself: it hears nobody else, and keeps the port.
+  const auto deaf = ip_receiver(SOCK_DGRAM, port);
+  sockaddr_in own{};
+  socklen_t length = sizeof own;
+  ASSERT_EQ(getsockname(deaf.get(), reinterpret_cast<sockaddr*>(&own), &length), 0);
+  ASSERT_EQ(connect(deaf.get(), reinterpret_cast<sockaddr*>(&own), length), 0);
   SocketSink sink(local(port, SinkAddress::Kind::kUdp), OnFailure::kStop);
   sink.add("lost");
   sink.pump(at(1));

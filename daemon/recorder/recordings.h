@@ -135,6 +135,7 @@ class Recordings {
   void finish(Recording& recording);
   void cut_after(Recording& recording, std::uint64_t offset);
   void seal_leftover(const OpenMark& mark);
+  static void promise_again(Recording& recording);
   bool has_space(std::uint64_t bytes);
 
   Store& store_;

@@ -42,7 +42,7 @@ void Recordings::recover(const std::vector<RingPort>& rings) {
     const auto end = static_cast<off_t>(next.writer.head.offset);
     if (fstat(recording->file.get(), &found) == 0 && found.st_size > end &&
         ftruncate(recording->file.get(), end) == 0) {
-      next.allocated = 0;
+      promise_again(*recording);
     }
     ++next.writer.writer;
     table_.commit(index, next);
@@ -61,6 +61,21 @@ void Recordings::recover(const std::vector<RingPort>& rings) {
     } else {
       (void)top_up(adopted);
     }
+  }
+}
+
+// promise_again: a file that was cut has lost what the disk had promised it. That was its own, so
+// neither the reserve nor how much others leave free is asked; what is gone by now is asked for
+// with the next credit, and nothing of what is in the file.
+void Recordings::promise_again(Recording& recording) {
+  Progress& next = recording.next;
+  const std::uint64_t end = next.writer.head.offset;
+  const bool again = next.allocated > end &&
+                     (fallocate(recording.file.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(end),
+                                static_cast<off_t>(next.allocated - end)) == 0 ||
+                      errno == EOPNOTSUPP);
+  if (!again) {
+    next.allocated = end;
   }
 }
 

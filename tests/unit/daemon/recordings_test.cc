@@ -247,6 +247,25 @@ TEST_F(RecordingsTest, ASuccessorMakesAnEndAnewThatWasNotKnownToBeKept) {
   EXPECT_EQ(read().text, "echo");
 }
 
+TEST_F(RecordingsTest, ASuccessorOnAFullDiskHasWhatThatHadPromised) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  disk.release(0);
+  start();
+  recorder->recordings.set_reserve(std::uint64_t{1} << 62);
+  recorder->recordings.recover({port});
+  ASSERT_FALSE(read().end);
+  EXPECT_TRUE(recorder->failed.empty());
+  close();
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "complete");
+}
+
 TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
   disk.hold();
   open();

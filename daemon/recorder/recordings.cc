@@ -389,14 +389,20 @@ void Recordings::forget_ring(std::uint32_t generation) {
   });
 }
 
-// check_file: bytes written to a file that has no name any more are lost.
+// check_file: bytes written to a file that has no name any more are lost. One whose end is on the
+// disk was whole; it is like one that is removed later.
 void Recordings::check_file(Recording& recording) {
   struct stat found{};
-  if (fstat(recording.file.get(), &found) == 0 && found.st_nlink == 0 && !recording.failed) {
-    log_.error("a recording's file was removed while it was written",
-               {{"session", recording.session}});
-    trouble_with(recording, ENOENT);
+  if (end_is_kept(recording) || recording.failed || fstat(recording.file.get(), &found) != 0 ||
+      found.st_nlink != 0) {
+    return;
   }
+  log_.error("a recording's file was removed while it was written",
+             {{"session", recording.session}});
+  if (recording.next.ended != 0) {
+    take_back_end(recording);
+  }
+  trouble_with(recording, ENOENT);
 }
 
 void Recordings::settle(MonoTime now) {
@@ -434,9 +440,7 @@ void Recordings::settle(MonoTime now) {
     if (recording->closing && recording->next.ended == 0) {
       end(*recording);
     }
-    const bool end_is_kept =
-        recording->next.ended == 1 && recording->unwritten.empty() && recording->end_sync == 0;
-    if (end_is_kept && recording->sign_request == 0) {
+    if (end_is_kept(*recording) && recording->sign_request == 0) {
       ask_signature(*recording);
     }
     if (recording->starved && !recording->closing) {

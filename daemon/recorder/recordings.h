@@ -128,6 +128,7 @@ class Recordings {
   void attend(Recording& recording);
   void interrupt(Recording& recording, std::string_view reason);
   void end(Recording& recording);
+  static bool end_is_kept(const Recording& recording);
   void take_back_end(Recording& recording);
   void settle_kept(std::uint64_t sync);
   void ask_signature(Recording& recording);

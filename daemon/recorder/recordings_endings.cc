@@ -88,6 +88,12 @@ void Recordings::end(Recording& recording) {
   (void)write_out(recording);
 }
 
+// end_is_kept: it is on the disk, and stands.
+bool Recordings::end_is_kept(const Recording& recording) {
+  return recording.next.ended == 2 ||
+         (recording.next.ended == 1 && recording.end_sync == 0 && recording.unwritten.empty());
+}
+
 // take_back_end: an end that says "complete" stands behind what is on the disk, not behind what may
 // be lost. It is overwritten by another.
 void Recordings::take_back_end(Recording& recording) {
@@ -182,14 +188,13 @@ void Recordings::lost(int error) {
   log_.error("what was last written to recordings may be lost: the disk did not keep it",
              {{"error", trouble_}});
   for (const auto& [session, recording] : by_session_) {
-    const bool end_is_lost =
-        recording->next.ended == 1 && (recording->end_sync != 0 || !recording->unwritten.empty());
-    if (end_is_lost) {
+    if (end_is_kept(*recording)) {
+      continue;
+    }
+    if (recording->next.ended != 0) {
       take_back_end(*recording);
     }
-    if (recording->next.ended == 0) {
-      trouble_with(*recording, error);
-    }
+    trouble_with(*recording, error);
   }
 }
 

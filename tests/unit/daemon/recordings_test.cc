@@ -228,6 +228,23 @@ TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
   EXPECT_EQ(found.end->state, recording::EndState::kFailed);
 }
 
+TEST_F(RecordingsTest, OneWhoseFileIsRemovedWhileItsEndWaitsIsNotComplete) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  ASSERT_TRUE(disk.wait_for_sync());
+  std::filesystem::remove(dir.path() / "2025-11-24" / (kSession + ".rec"));
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
+  EXPECT_EQ(recorder->failed[0].why, "the file was removed");
+  disk.release(0);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "failed");
+}
+
 TEST_F(RecordingsTest, ASuccessorMakesAnEndAnewThatWasNotKnownToBeKept) {
   open();
   record("echo");

@@ -193,7 +193,9 @@ Status Recordings::take(std::uint32_t generation, const record::Frame& frame) {
   if (next.mark.generation == generation && frame.end <= next.mark.position) {
     return {};  // the recorder before us has written it
   }
-  if (next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+  if (recording->overdrawn ||
+      next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+    recording->overdrawn = true;
     return fail(ErrorCode::kLimit, "a session's frames go beyond the room that it has");
   }
   recording::BlockWriter& writer = writer_of(*recording);

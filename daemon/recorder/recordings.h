@@ -65,7 +65,8 @@ class Recordings {
 
   /// take puts one frame's entry into its recording; flush writes the blocks of all that were put.
   /// Only then may the ring's tail pass. kLimit: the worker goes on without credit. The frame is
-  /// not taken, and nothing that comes behind it is to be.
+  /// not taken, nor is anything of its recording that comes behind it; other recordings' frames
+  /// are.
   Status take(std::uint32_t generation, const record::Frame& frame);
   void flush();
   /// settle grants credit, tries again what the disk refused, and seals what is over.
@@ -104,6 +105,7 @@ class Recordings {
     MonoTime tried{};            // to write it again
     bool starved = false;        // there was no space for its credit
     MonoTime used_up{};          // since when no packet has had credit; 0: one has
+    bool overdrawn = false;      // frames came beyond its credit: nothing more is taken
     bool failed = false;         // the warden was told
     bool confirmed = false;      // the warden has named it since we began
     bool closing = false;

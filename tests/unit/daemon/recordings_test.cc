@@ -123,22 +123,23 @@ class RecordingsTest : public ::testing::Test {
     recorder.reset();
     recorder = std::make_unique<Recorder>(dir.path(), table_memory, disk);
   }
-  void open() {
+  void open(const std::string& session = kSession, std::uint32_t slot = kSlot,
+            std::uint64_t number = kNumber) {
     ipc::OpenRecording message;
-    message.session_number = kNumber;
-    message.slot = kSlot;
-    message.session = kSession;
+    message.session_number = number;
+    message.slot = slot;
+    message.session = session;
     message.start_us = kStartUs;
     recorder->recordings.open(message, port);
   }
   void record(std::string_view text) { ASSERT_TRUE(take(text)); }
-  Status take(std::string_view text) {
+  Status take(std::string_view text, std::uint32_t slot = kSlot, std::uint64_t number = kNumber) {
     const ByteView piece = as_bytes(text);
     EXPECT_TRUE(producer.put({.kind = static_cast<std::uint8_t>(recording::EntryKind::kStdout),
-                              .slot = kSlot,
+                              .slot = slot,
                               .channel = 0,
                               .time_us = kStartUs,
-                              .session = kNumber},
+                              .session = number},
                              std::span(&piece, 1)));
     const auto frame = consumer.frame(consumer.tail(), *consumer.head());
     const Status taken = recorder->recordings.take(port.generation, frame.value());
@@ -154,8 +155,8 @@ class RecordingsTest : public ::testing::Test {
     std::optional<recording::Problem> problem;
   };
   /// read gives what is in the file.
-  Found read() const {
-    const Bytes file = dir.read("2025-11-24/" + kSession + ".rec");
+  Found read(const std::string& session = kSession) const {
+    const Bytes file = dir.read("2025-11-24/" + session + ".rec");
     recording::Decompressor decompressor;
     recording::RecordingReader reader(decompressor, {});
     reader.feed(file);
@@ -335,6 +336,8 @@ TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {
 
 TEST_F(RecordingsTest, NothingIsTakenFromAWorkerFarBeyondItsCredit) {
   open();
+  const std::string other(26, 'b');
+  open(other, kSlot + 1, kNumber + 1);
   const std::string kept(60'000, 'x');
   std::uint64_t taken = 0;
   // As if the disk were full: no credit is added.
@@ -348,12 +351,16 @@ TEST_F(RecordingsTest, NothingIsTakenFromAWorkerFarBeyondItsCredit) {
   EXPECT_EQ(last.error().code, ErrorCode::kLimit);
   EXPECT_GT(taken, std::uint64_t{1} << 20) << "the end of a session has its room";
   EXPECT_LT(taken, std::uint64_t{4} << 20);
+  EXPECT_FALSE(take("x")) << "what fits again is not what came next";
+  EXPECT_TRUE(take("echo", kSlot + 1, kNumber + 1)) << "it is not to blame";
   EXPECT_EQ(read().text.size(), taken);
+  EXPECT_EQ(read(other).text, "echo");
   recorder->recordings.ring_retired(port.generation);
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  ASSERT_TRUE(recorder->settle_until([&] { return recorder->asked.size() == 2; }));
   recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
+  ASSERT_EQ(recorder->sealed.size(), 2U);
   EXPECT_NE(recorder->sealed[0].state, "complete");
+  EXPECT_NE(recorder->sealed[1].state, "complete");
   EXPECT_EQ(read().text.size(), taken);
 }
 

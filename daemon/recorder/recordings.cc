@@ -408,12 +408,7 @@ void Recordings::check_file(Recording& recording) {
 }
 
 void Recordings::settle(MonoTime now) {
-  // In this order: no failure is overlooked that came before a sync which went well.
-  const std::uint64_t kept = store_.kept_sync();
-  if (const int error = store_.take_sync_error(); error != 0) {
-    lost(error);
-  }
-  settle_kept(kept);
+  settle_syncs();
   if (!trouble_.empty() && now >= after(probed_, kTryAgainNs)) {
     probed_ = now;
     if (has_space(kWindowMin + kSlackBytes) && store_.keeps() && store_.probe()) {

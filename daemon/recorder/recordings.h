@@ -132,6 +132,7 @@ class Recordings {
   void end(Recording& recording);
   static bool end_is_kept(const Recording& recording);
   void take_back_end(Recording& recording);
+  void settle_syncs();
   void settle_kept(std::uint64_t sync);
   void ask_signature(Recording& recording);
   std::string name_of(const Recording& recording);

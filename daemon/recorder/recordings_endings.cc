@@ -107,6 +107,16 @@ void Recordings::take_back_end(Recording& recording) {
   table_.commit(recording.entry, recording.next);
 }
 
+// settle_syncs: in this order, so that no failure is overlooked that came before a sync which went
+// well.
+void Recordings::settle_syncs() {
+  const std::uint64_t kept = store_.kept_sync();
+  if (const int error = store_.take_sync_error(); error != 0) {
+    lost(error);
+  }
+  settle_kept(kept);
+}
+
 // settle_kept notes the ends that are on the disk since that sync.
 void Recordings::settle_kept(std::uint64_t sync) {
   if (sync == std::exchange(kept_sync_, sync)) {
@@ -200,6 +210,8 @@ void Recordings::lost(int error) {
 
 void Recordings::end_all(std::string_view reason) {
   flush();
+  store_.stop_syncing();
+  settle_syncs();
   for (const auto& [session, recording] : by_session_) {
     interrupt(*recording, reason);
     if (recording->next.ended == 0 && recording->unwritten.empty()) {
@@ -210,8 +222,7 @@ void Recordings::end_all(std::string_view reason) {
       cut_after(*recording, recording->next.writer.head.offset);
     }
   }
-  const Status kept = store_.sync_now();
-  if (kept && store_.take_sync_error() == 0) {
+  if (store_.sync_now()) {
     return;
   }
   log_.error("what was last written to recordings may be lost: the disk did not keep it");

@@ -87,10 +87,16 @@ std::string disk_error(int error) {
 
 Store::~Store() {
   ending_ = true;
-  for (std::thread* thread : {&syncing_, &tidying_}) {
-    if (thread->joinable()) {
-      thread->join();
-    }
+  stop_syncing();
+  if (tidying_.joinable()) {
+    tidying_.join();
+  }
+}
+
+void Store::stop_syncing() {
+  syncing_ends_ = true;
+  if (syncing_.joinable()) {
+    syncing_.join();
   }
 }
 
@@ -244,7 +250,7 @@ std::vector<Store::Note> Store::take_notes() {
 
 void Store::sync_loop() {
   auto due = std::chrono::steady_clock::now() + kSyncEvery;
-  while (!ending_) {
+  while (!syncing_ends_) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (std::chrono::steady_clock::now() < due) {
       continue;

@@ -89,6 +89,9 @@ class Store {
   /// most kept_sync() is over and went well.
   std::uint64_t next_sync() const { return syncs_begun_.load() + 1; }
   std::uint64_t kept_sync() const { return sync_kept_.load(); }
+  /// stop_syncing ends the thread that syncs. The kernel tells a failure once: of two who sync at a
+  /// time one hears that all went well.
+  void stop_syncing();
   /// sync_now syncs and waits for it. kIo with errno: what was written last may be lost.
   Status sync_now();
   /// Note is what a thread has to say to the log.
@@ -149,6 +152,7 @@ class Store {
   std::atomic<int> sync_error_ = 0;
   std::atomic<bool> keeps_ = true;
   std::atomic<bool> ending_ = false;
+  std::atomic<bool> syncing_ends_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<std::uint64_t> retention_seconds_ = 0;
   std::atomic<std::uint64_t> retention_bytes_ = 0;

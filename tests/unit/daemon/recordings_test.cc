@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "daemon/recording/reader.h"
@@ -29,12 +31,13 @@ class Disk {
  public:
   int sync() {
     std::unique_lock lock(mutex_);
-    waits_ = true;
+    ++waiting_;
+    most_ = std::max(most_, waiting_);
     changed_.notify_all();
     changed_.wait(lock, [this] { return !held_; });
-    waits_ = false;
-    errno = error_;
-    return error_ == 0 ? 0 : -1;
+    --waiting_;
+    errno = once_ != 0 ? std::exchange(once_, 0) : error_;
+    return errno == 0 ? 0 : -1;
   }
   /// hold has the next sync wait; wait_for_sync is for one to have begun.
   void hold() {
@@ -43,7 +46,25 @@ class Disk {
   }
   bool wait_for_sync() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return waits_ && held_; });
+    return changed_.wait_for(lock, std::chrono::seconds(20),
+                             [this] { return waiting_ > 0 && held_; });
+  }
+  /// wait_for_two gives up soon: one is awaited in vain.
+  bool wait_for_two() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::milliseconds(300), [this] { return waiting_ > 1; });
+  }
+  /// fail_once ends it and all that come, one of them with this errno.
+  void fail_once(int error) {
+    const std::lock_guard lock(mutex_);
+    held_ = false;
+    once_ = error;
+    changed_.notify_all();
+  }
+  /// most is how many syncs there were at a time.
+  int most() {
+    const std::lock_guard lock(mutex_);
+    return most_;
   }
   /// release ends it, and all that come: with this errno, or 0.
   void release(int error) {
@@ -57,8 +78,10 @@ class Disk {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool held_ = false;
-  bool waits_ = false;
+  int waiting_ = 0;
+  int most_ = 0;
   int error_ = 0;
+  int once_ = 0;
 };
 
 /// Recorder is the part of one that keeps recordings, over a table and a ring that outlive it.
@@ -305,6 +328,25 @@ TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
   recorder->answer_signatures();
   ASSERT_EQ(recorder->sealed.size(), 1U);
   EXPECT_EQ(recorder->sealed[0].state, "interrupted");
+}
+
+TEST_F(RecordingsTest, AFailureThatOneSyncHearsOfIsThatOfTheLastEnds) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  ASSERT_TRUE(disk.wait_for_sync());
+  std::thread kernel([&] {
+    (void)disk.wait_for_two();
+    disk.fail_once(EIO);
+  });
+  recorder->recordings.end_all("the bastion ended");
+  kernel.join();
+  EXPECT_EQ(disk.most(), 1);
+  const Found found = read();
+  ASSERT_TRUE(found.end);
+  EXPECT_EQ(found.end->state, recording::EndState::kFailed);
 }
 
 TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {

@@ -89,6 +89,7 @@ bool Recorder::start() {
 }
 
 void Recorder::make_recordings() {
+  store_->keep_doubt_in(table_.clock_doubt());
   store_->start_threads();
   recordings_ = std::make_unique<Recordings>(
       *store_, table_, context_.log,

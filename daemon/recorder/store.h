@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "daemon/ipc/recorder_messages.h"
+#include "daemon/recorder/clock_doubt.h"
 #include "daemon/unique_fd.h"
 
 namespace bastion::daemon::recorder {
@@ -47,10 +48,10 @@ struct Expired {
 ///
 /// A thread syncs the file system once a second while something is written. A disk that took bytes
 /// and then cannot keep them says so only here: what was written since the sync before is lost, and
-/// the thread tries on until the disk keeps what it is given. Another looks for
-/// what is older or larger than is to be kept: take_expired gives that, and what is given back to
-/// remove_expired is removed. Between the two it is put on record. Where the clock was set ahead by
-/// an hour or more nothing is too old for a day, in which somebody may set it right.
+/// the thread tries on until the disk keeps what it is given. Another looks for what is older or
+/// larger than is to be kept: take_expired gives that, and what is given back to remove_expired is
+/// removed. Between the two it is put on record. Where the clock was set ahead by more than an hour
+/// nothing is too old for a day, in which somebody may set it right (ClockDoubt).
 class Store {
  public:
   /// `sync` is syncfs, but for tests (0, or -1 with errno), and `clock` the system's.
@@ -65,6 +66,9 @@ class Store {
   int fd() const { return folder_.get(); }
   /// lock waits up to `wait_ms` for a recorder before us to end.
   Status lock(int wait_ms);
+  /// keep_doubt_in: what is known of the clock is in memory that outlives this. Before
+  /// start_threads.
+  void keep_doubt_in(ClockDoubt& doubt) { doubt_ = &doubt; }
   void start_threads();
   /// set_retention: 0: no limit.
   void set_retention(std::uint64_t seconds, std::uint64_t bytes);
@@ -134,8 +138,8 @@ class Store {
   UniqueFd folder_;
   Sync sync_;
   Clock clock_;
-  std::optional<std::int64_t> clock_ahead_;  // of the monotonic one, when last looked at: seconds
-  MonoTime ages_from_{};                     // nothing is too old before
+  ClockDoubt own_doubt_;
+  ClockDoubt* doubt_ = &own_doubt_;
   UniqueFd lock_;
   std::mutex notes_mutex_;
   std::vector<Note> notes_;

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "base/result.h"
+#include "daemon/recorder/clock_doubt.h"
 #include "daemon/recording/writer.h"
 #include "daemon/unique_fd.h"
 
@@ -82,12 +83,16 @@ class Table {
   /// used_max: entries from here on were never used.
   std::uint32_t used_max() const { return header_->used_max; }
 
+  /// clock_doubt is what recorders know of the clock.
+  ClockDoubt& clock_doubt() { return header_->clock_doubt; }
+
  private:
   struct Header {
     std::uint64_t magic;
     std::uint32_t version;
     std::uint32_t used_max;
     std::uint32_t entry_bytes;
+    ClockDoubt clock_doubt;
   };
   friend Result<UniqueFd> make_table_memory();
 

@@ -1,5 +1,6 @@
 #include "daemon/recorder/recordings.h"
 
+#include "base/boot_clock.h"
 #include "base/limits.h"
 #include "daemon/audit/chain.h"
 
@@ -144,6 +145,7 @@ bool Recordings::begin(Recording& recording, const ipc::OpenRecording& message) 
     entry.slot = message.slot;
     entry.ring_generation = recording.ring.generation;
     entry.session_number = message.session_number;
+    entry.clock_ahead_us = store_.wall_us() - boot_now().ns / 1000;
     put_text(entry.session, message.session);
     put_text(entry.day, day);
     entry.progress[0] = recording.next;

@@ -129,6 +129,7 @@ class Recordings {
   void lost(int error);
   void attend(Recording& recording);
   void interrupt(Recording& recording, std::string_view reason);
+  std::uint64_t time_us(const Recording& recording);
   void end(Recording& recording);
   static bool end_is_kept(const Recording& recording);
   void take_back_end(Recording& recording);

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 
-#include "base/clock.h"
+#include "base/boot_clock.h"
 #include "daemon/ipc/recorder_messages.h"
 #include "daemon/recorder/recordings.h"
 
@@ -12,17 +11,6 @@
 namespace bastion::daemon::recorder {
 
 using recording::EndState;
-
-namespace {
-
-std::uint64_t now_us() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
-}
-
-}  // namespace
 
 void Recordings::close(const ipc::CloseRecording& message) {
   const auto found = by_session_.find(message.session);
@@ -70,6 +58,12 @@ void Recordings::ring_retired(std::uint32_t generation) {
   }
 }
 
+// time_us is the time now as the recording's entries have it: setting the clock does not change it.
+std::uint64_t Recordings::time_us(const Recording& recording) {
+  const std::int64_t us = table_[recording.entry].clock_ahead_us + boot_now().ns / 1000;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, us));
+}
+
 // end writes the end block. When the disk has it the file needs its signature alone.
 void Recordings::end(Recording& recording) {
   recording::BlockWriter& writer = writer_of(recording);
@@ -77,8 +71,8 @@ void Recordings::end(Recording& recording) {
                          : recording.complete ? EndState::kComplete
                                               : EndState::kInterrupted;
   const bool whole = state == EndState::kComplete;
-  writer.end(state, whole ? std::string_view() : std::string_view(recording.reason), now_us(),
-             recording.next.mark, recording.unwritten);
+  writer.end(state, whole ? std::string_view() : std::string_view(recording.reason),
+             time_us(recording), recording.next.mark, recording.unwritten);
   recording.next.writer = writer.state();
   recording.next.ended = 1;
   recording.next.end_state = state;

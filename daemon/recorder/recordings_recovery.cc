@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/boot_clock.h"
 #include "daemon/recorder/recordings.h"
 #include "daemon/recording/reader.h"
 
@@ -158,6 +159,8 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   Entry entry;
   put_text(entry.session, mark.session);
   put_text(entry.day, mark.day);
+  // How long it went on after its last entry nobody knows.
+  entry.clock_ahead_us = static_cast<std::int64_t>(next.writer.last_time_us) - boot_now().ns / 1000;
   entry.progress[0] = next.ended == 1 ? before_end : next;
   recording->entry = table_.add(entry);
   if (recording->entry == kEntriesMax) {

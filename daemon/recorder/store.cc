@@ -98,6 +98,12 @@ void Store::stop_syncing() {
   }
 }
 
+std::int64_t Store::wall_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+}
+
 Result<UniqueFd> Store::open_at(int folder, const std::string& name, int flags) const {
   UniqueFd fd(open_below(folder, name, flags, 0600));
   if (!fd) {

@@ -64,6 +64,8 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   int fd() const { return folder_.get(); }
+  /// wall_us is the system's clock: microseconds since 1970.
+  static std::int64_t wall_us();
   /// lock waits up to `wait_ms` for a recorder before us to end.
   Status lock(int wait_ms);
   /// keep_doubt_in: what is known of the clock is in memory that outlives this. Before

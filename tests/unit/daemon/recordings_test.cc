@@ -228,6 +228,21 @@ TEST_F(RecordingsTest, AnEndIsSignedWhenTheDiskHasIt) {
   EXPECT_EQ(read().end->state, recording::EndState::kComplete);
 }
 
+TEST_F(RecordingsTest, AnEndHasTheTimeThatItsEntriesHave) {
+  constexpr std::uint64_t kMinuteUs = 60'000'000;
+  open();
+  record("echo");
+  // The clock was set ahead by an hour since.
+  recorder->table[0].clock_ahead_us -= 60 * std::int64_t{kMinuteUs};
+  start();
+  recorder->recordings.recover({port});
+  close();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  const auto now_us = static_cast<std::uint64_t>(wall_now()) * 1'000'000;
+  EXPECT_GT(read().end->end_us, now_us - 61 * kMinuteUs);
+  EXPECT_LT(read().end->end_us, now_us - 59 * kMinuteUs);
+}
+
 TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
   open();
   record("echo");
@@ -328,6 +343,8 @@ TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
   recorder->answer_signatures();
   ASSERT_EQ(recorder->sealed.size(), 1U);
   EXPECT_EQ(recorder->sealed[0].state, "interrupted");
+  EXPECT_GE(read().end->end_us, kStartUs) << "the time of what is the last in it";
+  EXPECT_LT(read().end->end_us, kStartUs + 60'000'000);
 }
 
 TEST_F(RecordingsTest, AFailureThatOneSyncHearsOfIsThatOfTheLastEnds) {

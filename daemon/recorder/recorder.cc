@@ -89,6 +89,7 @@ bool Recorder::start() {
 }
 
 void Recorder::make_recordings() {
+  store_->keep_doubt_in(table_.clock_doubt());
   store_->start_threads();
   recordings_ = std::make_unique<Recordings>(
       *store_, table_, context_.log,
@@ -404,15 +405,15 @@ void Recorder::drain(Ring& ring, MonoTime now) {
   const auto head = ring.consumer.head();
   std::uint64_t position = ring.consumer.tail();
   Status good = head ? Status() : Status(std::unexpected(head.error()));
+  Status taken;  // what one session puts in beyond its room costs the others nothing
   while (good && position < *head) {
     const auto frame = ring.consumer.frame(position, *head);
     if (!frame) {
       good = std::unexpected(frame.error());
       break;
     }
-    good = take(ring, *frame);
-    if (!good) {
-      break;
+    if (const Status one = take(ring, *frame); !one) {
+      taken = one;
     }
     position = frame->end;
     if (position - ring.consumer.tail() >= kPassBytes) {
@@ -427,6 +428,9 @@ void Recorder::drain(Ring& ring, MonoTime now) {
     recordings_->flush();
   }
   ring.consumer.pass(position);
+  if (good) {
+    good = taken;
+  }
   if (!good) {
     ring.broken = true;
     context_.log.error("a worker's ring holds what it should not",

@@ -1,5 +1,6 @@
 #include "daemon/recorder/recordings.h"
 
+#include "base/boot_clock.h"
 #include "base/limits.h"
 #include "daemon/audit/chain.h"
 
@@ -144,6 +145,7 @@ bool Recordings::begin(Recording& recording, const ipc::OpenRecording& message) 
     entry.slot = message.slot;
     entry.ring_generation = recording.ring.generation;
     entry.session_number = message.session_number;
+    entry.clock_ahead_us = store_.wall_us() - boot_now().ns / 1000;
     put_text(entry.session, message.session);
     put_text(entry.day, day);
     entry.progress[0] = recording.next;
@@ -193,7 +195,9 @@ Status Recordings::take(std::uint32_t generation, const record::Frame& frame) {
   if (next.mark.generation == generation && frame.end <= next.mark.position) {
     return {};  // the recorder before us has written it
   }
-  if (next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+  if (recording->overdrawn ||
+      next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+    recording->overdrawn = true;
     return fail(ErrorCode::kLimit, "a session's frames go beyond the room that it has");
   }
   recording::BlockWriter& writer = writer_of(*recording);
@@ -389,23 +393,24 @@ void Recordings::forget_ring(std::uint32_t generation) {
   });
 }
 
-// check_file: bytes written to a file that has no name any more are lost.
+// check_file: bytes written to a file that has no name any more are lost. One whose end is on the
+// disk was whole; it is like one that is removed later.
 void Recordings::check_file(Recording& recording) {
   struct stat found{};
-  if (fstat(recording.file.get(), &found) == 0 && found.st_nlink == 0 && !recording.failed) {
-    log_.error("a recording's file was removed while it was written",
-               {{"session", recording.session}});
-    trouble_with(recording, ENOENT);
+  if (end_is_kept(recording) || recording.failed || fstat(recording.file.get(), &found) != 0 ||
+      found.st_nlink != 0) {
+    return;
   }
+  log_.error("a recording's file was removed while it was written",
+             {{"session", recording.session}});
+  if (recording.next.ended != 0) {
+    take_back_end(recording);
+  }
+  trouble_with(recording, ENOENT);
 }
 
 void Recordings::settle(MonoTime now) {
-  // In this order: no failure is overlooked that came before a sync which went well.
-  const std::uint64_t kept = store_.kept_sync();
-  if (const int error = store_.take_sync_error(); error != 0) {
-    lost(error);
-  }
-  settle_kept(kept);
+  settle_syncs();
   if (!trouble_.empty() && now >= after(probed_, kTryAgainNs)) {
     probed_ = now;
     if (has_space(kWindowMin + kSlackBytes) && store_.keeps() && store_.probe()) {
@@ -434,9 +439,7 @@ void Recordings::settle(MonoTime now) {
     if (recording->closing && recording->next.ended == 0) {
       end(*recording);
     }
-    const bool end_is_kept =
-        recording->next.ended == 1 && recording->unwritten.empty() && recording->end_sync == 0;
-    if (end_is_kept && recording->sign_request == 0) {
+    if (end_is_kept(*recording) && recording->sign_request == 0) {
       ask_signature(*recording);
     }
     if (recording->starved && !recording->closing) {

@@ -65,7 +65,8 @@ class Recordings {
 
   /// take puts one frame's entry into its recording; flush writes the blocks of all that were put.
   /// Only then may the ring's tail pass. kLimit: the worker goes on without credit. The frame is
-  /// not taken, and nothing that comes behind it is to be.
+  /// not taken, nor is anything of its recording that comes behind it; other recordings' frames
+  /// are.
   Status take(std::uint32_t generation, const record::Frame& frame);
   void flush();
   /// settle grants credit, tries again what the disk refused, and seals what is over.
@@ -104,6 +105,7 @@ class Recordings {
     MonoTime tried{};            // to write it again
     bool starved = false;        // there was no space for its credit
     MonoTime used_up{};          // since when no packet has had credit; 0: one has
+    bool overdrawn = false;      // frames came beyond its credit: nothing more is taken
     bool failed = false;         // the warden was told
     bool confirmed = false;      // the warden has named it since we began
     bool closing = false;
@@ -127,14 +129,18 @@ class Recordings {
   void lost(int error);
   void attend(Recording& recording);
   void interrupt(Recording& recording, std::string_view reason);
+  std::uint64_t time_us(const Recording& recording);
   void end(Recording& recording);
+  static bool end_is_kept(const Recording& recording);
   void take_back_end(Recording& recording);
+  void settle_syncs();
   void settle_kept(std::uint64_t sync);
   void ask_signature(Recording& recording);
   std::string name_of(const Recording& recording);
   void finish(Recording& recording);
   void cut_after(Recording& recording, std::uint64_t offset);
   void seal_leftover(const OpenMark& mark);
+  static void promise_again(Recording& recording);
   bool has_space(std::uint64_t bytes);
 
   Store& store_;

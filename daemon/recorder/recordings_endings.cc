@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 
-#include "base/clock.h"
+#include "base/boot_clock.h"
 #include "daemon/ipc/recorder_messages.h"
 #include "daemon/recorder/recordings.h"
 
@@ -12,17 +11,6 @@
 namespace bastion::daemon::recorder {
 
 using recording::EndState;
-
-namespace {
-
-std::uint64_t now_us() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
-}
-
-}  // namespace
 
 void Recordings::close(const ipc::CloseRecording& message) {
   const auto found = by_session_.find(message.session);
@@ -70,6 +58,12 @@ void Recordings::ring_retired(std::uint32_t generation) {
   }
 }
 
+// time_us is the time now as the recording's entries have it: setting the clock does not change it.
+std::uint64_t Recordings::time_us(const Recording& recording) {
+  const std::int64_t us = table_[recording.entry].clock_ahead_us + boot_now().ns / 1000;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, us));
+}
+
 // end writes the end block. When the disk has it the file needs its signature alone.
 void Recordings::end(Recording& recording) {
   recording::BlockWriter& writer = writer_of(recording);
@@ -77,8 +71,8 @@ void Recordings::end(Recording& recording) {
                          : recording.complete ? EndState::kComplete
                                               : EndState::kInterrupted;
   const bool whole = state == EndState::kComplete;
-  writer.end(state, whole ? std::string_view() : std::string_view(recording.reason), now_us(),
-             recording.next.mark, recording.unwritten);
+  writer.end(state, whole ? std::string_view() : std::string_view(recording.reason),
+             time_us(recording), recording.next.mark, recording.unwritten);
   recording.next.writer = writer.state();
   recording.next.ended = 1;
   recording.next.end_state = state;
@@ -86,6 +80,12 @@ void Recordings::end(Recording& recording) {
   release_writer(recording);
   std::erase(touched_, &recording);
   (void)write_out(recording);
+}
+
+// end_is_kept: it is on the disk, and stands.
+bool Recordings::end_is_kept(const Recording& recording) {
+  return recording.next.ended == 2 ||
+         (recording.next.ended == 1 && recording.end_sync == 0 && recording.unwritten.empty());
 }
 
 // take_back_end: an end that says "complete" stands behind what is on the disk, not behind what may
@@ -99,6 +99,16 @@ void Recordings::take_back_end(Recording& recording) {
   recording.next.allocated = allocated;
   ++recording.next.writer.writer;  // as a successor does: no nonce is used twice
   table_.commit(recording.entry, recording.next);
+}
+
+// settle_syncs: in this order, so that no failure is overlooked that came before a sync which went
+// well.
+void Recordings::settle_syncs() {
+  const std::uint64_t kept = store_.kept_sync();
+  if (const int error = store_.take_sync_error(); error != 0) {
+    lost(error);
+  }
+  settle_kept(kept);
 }
 
 // settle_kept notes the ends that are on the disk since that sync.
@@ -182,19 +192,20 @@ void Recordings::lost(int error) {
   log_.error("what was last written to recordings may be lost: the disk did not keep it",
              {{"error", trouble_}});
   for (const auto& [session, recording] : by_session_) {
-    const bool end_is_lost =
-        recording->next.ended == 1 && (recording->end_sync != 0 || !recording->unwritten.empty());
-    if (end_is_lost) {
+    if (end_is_kept(*recording)) {
+      continue;
+    }
+    if (recording->next.ended != 0) {
       take_back_end(*recording);
     }
-    if (recording->next.ended == 0) {
-      trouble_with(*recording, error);
-    }
+    trouble_with(*recording, error);
   }
 }
 
 void Recordings::end_all(std::string_view reason) {
   flush();
+  store_.stop_syncing();
+  settle_syncs();
   for (const auto& [session, recording] : by_session_) {
     interrupt(*recording, reason);
     if (recording->next.ended == 0 && recording->unwritten.empty()) {
@@ -205,8 +216,7 @@ void Recordings::end_all(std::string_view reason) {
       cut_after(*recording, recording->next.writer.head.offset);
     }
   }
-  const Status kept = store_.sync_now();
-  if (kept && store_.take_sync_error() == 0) {
+  if (store_.sync_now()) {
     return;
   }
   log_.error("what was last written to recordings may be lost: the disk did not keep it");

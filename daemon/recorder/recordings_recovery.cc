@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/boot_clock.h"
 #include "daemon/recorder/recordings.h"
 #include "daemon/recording/reader.h"
 
@@ -42,7 +43,7 @@ void Recordings::recover(const std::vector<RingPort>& rings) {
     const auto end = static_cast<off_t>(next.writer.head.offset);
     if (fstat(recording->file.get(), &found) == 0 && found.st_size > end &&
         ftruncate(recording->file.get(), end) == 0) {
-      next.allocated = 0;
+      promise_again(*recording);
     }
     ++next.writer.writer;
     table_.commit(index, next);
@@ -61,6 +62,21 @@ void Recordings::recover(const std::vector<RingPort>& rings) {
     } else {
       (void)top_up(adopted);
     }
+  }
+}
+
+// promise_again: a file that was cut has lost what the disk had promised it. That was its own, so
+// neither the reserve nor how much others leave free is asked; what is gone by now is asked for
+// with the next credit, and nothing of what is in the file.
+void Recordings::promise_again(Recording& recording) {
+  Progress& next = recording.next;
+  const std::uint64_t end = next.writer.head.offset;
+  const bool again = next.allocated > end &&
+                     (fallocate(recording.file.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(end),
+                                static_cast<off_t>(next.allocated - end)) == 0 ||
+                      errno == EOPNOTSUPP);
+  if (!again) {
+    next.allocated = end;
   }
 }
 
@@ -143,6 +159,8 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   Entry entry;
   put_text(entry.session, mark.session);
   put_text(entry.day, mark.day);
+  // How long it went on after its last entry nobody knows.
+  entry.clock_ahead_us = static_cast<std::int64_t>(next.writer.last_time_us) - boot_now().ns / 1000;
   entry.progress[0] = next.ended == 1 ? before_end : next;
   recording->entry = table_.add(entry);
   if (recording->entry == kEntriesMax) {

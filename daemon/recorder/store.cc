@@ -17,6 +17,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/boot_clock.h"
 #include "base/clock.h"
 #include "base/open_below.h"
 #include "daemon/recording/format.h"
@@ -27,9 +28,6 @@ namespace {
 constexpr std::size_t kDayLen = 10;
 constexpr auto kSyncEvery = std::chrono::seconds(1);
 constexpr auto kTidyEvery = std::chrono::seconds(30);
-/// A clock that is set ahead by so much may be wrong, and is believed after so long.
-constexpr std::int64_t kJumpSeconds = 3600;
-constexpr std::int64_t kDoubtNs = 24 * 3600 * kNsPerSecond;
 /// What a probe asks the disk for: as much as a new recording does.
 constexpr off_t kProbeBytes = 256 * 1024;
 
@@ -87,11 +85,23 @@ std::string disk_error(int error) {
 
 Store::~Store() {
   ending_ = true;
-  for (std::thread* thread : {&syncing_, &tidying_}) {
-    if (thread->joinable()) {
-      thread->join();
-    }
+  stop_syncing();
+  if (tidying_.joinable()) {
+    tidying_.join();
   }
+}
+
+void Store::stop_syncing() {
+  syncing_ends_ = true;
+  if (syncing_.joinable()) {
+    syncing_.join();
+  }
+}
+
+std::int64_t Store::wall_us() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
 Result<UniqueFd> Store::open_at(int folder, const std::string& name, int flags) const {
@@ -244,7 +254,7 @@ std::vector<Store::Note> Store::take_notes() {
 
 void Store::sync_loop() {
   auto due = std::chrono::steady_clock::now() + kSyncEvery;
-  while (!ending_) {
+  while (!syncing_ends_) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     if (std::chrono::steady_clock::now() < due) {
       continue;
@@ -328,17 +338,12 @@ void Store::remove_approved() {
 
 // trusts_clock looks whether the clock was set ahead since it was last looked at.
 bool Store::trusts_clock(WallTime wall) {
-  const MonoTime now = mono_now();
-  const std::int64_t ahead = wall - now.ns / kNsPerSecond;
-  if (clock_ahead_ && ahead > *clock_ahead_ + kJumpSeconds) {
-    ages_from_ = after(now, kDoubtNs);
-    note("the clock was set ahead: no recording is removed for its age within a day",
-         std::to_string(ahead - *clock_ahead_) + " s");
-  } else if (clock_ahead_ && ahead < *clock_ahead_ - kJumpSeconds) {
-    ages_from_ = {};  // it was set right
+  const MonoTime boot = boot_now();
+  if (const auto jump = doubt_->look(wall, boot)) {
+    note("the clock was set ahead: no recording is removed for its age for a day",
+         std::to_string(*jump) + " s");
   }
-  clock_ahead_ = ahead;
-  return now >= ages_from_;
+  return doubt_->believed(boot);
 }
 
 /// tidy counts what there is and finds what is too old, or the oldest where it is too much. What is

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "daemon/ipc/recorder_messages.h"
+#include "daemon/recorder/clock_doubt.h"
 #include "daemon/unique_fd.h"
 
 namespace bastion::daemon::recorder {
@@ -47,10 +48,10 @@ struct Expired {
 ///
 /// A thread syncs the file system once a second while something is written. A disk that took bytes
 /// and then cannot keep them says so only here: what was written since the sync before is lost, and
-/// the thread tries on until the disk keeps what it is given. Another looks for
-/// what is older or larger than is to be kept: take_expired gives that, and what is given back to
-/// remove_expired is removed. Between the two it is put on record. Where the clock was set ahead by
-/// an hour or more nothing is too old for a day, in which somebody may set it right.
+/// the thread tries on until the disk keeps what it is given. Another looks for what is older or
+/// larger than is to be kept: take_expired gives that, and what is given back to remove_expired is
+/// removed. Between the two it is put on record. Where the clock was set ahead by more than an hour
+/// nothing is too old for a day, in which somebody may set it right (ClockDoubt).
 class Store {
  public:
   /// `sync` is syncfs, but for tests (0, or -1 with errno), and `clock` the system's.
@@ -63,8 +64,13 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   int fd() const { return folder_.get(); }
+  /// wall_us is the system's clock: microseconds since 1970.
+  static std::int64_t wall_us();
   /// lock waits up to `wait_ms` for a recorder before us to end.
   Status lock(int wait_ms);
+  /// keep_doubt_in: what is known of the clock is in memory that outlives this. Before
+  /// start_threads.
+  void keep_doubt_in(ClockDoubt& doubt) { doubt_ = &doubt; }
   void start_threads();
   /// set_retention: 0: no limit.
   void set_retention(std::uint64_t seconds, std::uint64_t bytes);
@@ -89,6 +95,9 @@ class Store {
   /// most kept_sync() is over and went well.
   std::uint64_t next_sync() const { return syncs_begun_.load() + 1; }
   std::uint64_t kept_sync() const { return sync_kept_.load(); }
+  /// stop_syncing ends the thread that syncs. The kernel tells a failure once: of two who sync at a
+  /// time one hears that all went well.
+  void stop_syncing();
   /// sync_now syncs and waits for it. kIo with errno: what was written last may be lost.
   Status sync_now();
   /// Note is what a thread has to say to the log.
@@ -131,8 +140,8 @@ class Store {
   UniqueFd folder_;
   Sync sync_;
   Clock clock_;
-  std::optional<std::int64_t> clock_ahead_;  // of the monotonic one, when last looked at: seconds
-  MonoTime ages_from_{};                     // nothing is too old before
+  ClockDoubt own_doubt_;
+  ClockDoubt* doubt_ = &own_doubt_;
   UniqueFd lock_;
   std::mutex notes_mutex_;
   std::vector<Note> notes_;
@@ -149,6 +158,7 @@ class Store {
   std::atomic<int> sync_error_ = 0;
   std::atomic<bool> keeps_ = true;
   std::atomic<bool> ending_ = false;
+  std::atomic<bool> syncing_ends_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<std::uint64_t> retention_seconds_ = 0;
   std::atomic<std::uint64_t> retention_bytes_ = 0;

@@ -12,7 +12,7 @@ namespace bastion::daemon::recorder {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x316c626174636572;  // "rectabl1" in memory
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kHeaderBytes = 4096;
 constexpr std::size_t kMemoryBytes = kHeaderBytes + kEntriesMax * sizeof(Entry);
 
@@ -23,7 +23,7 @@ void in_order() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 Result<UniqueFd> make_table_memory() {
   UniqueFd fd(memfd_create("bastiond-recorder-table", MFD_CLOEXEC));
-  const Table::Header header{kMagic, kVersion, 0, sizeof(Entry)};
+  const Table::Header header{kMagic, kVersion, 0, sizeof(Entry), {}};
   if (!fd || ftruncate(fd.get(), static_cast<off_t>(kMemoryBytes)) != 0 ||
       pwrite(fd.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header)) {
     return fail(ErrorCode::kIo,

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "base/result.h"
+#include "daemon/recorder/clock_doubt.h"
 #include "daemon/recording/writer.h"
 #include "daemon/unique_fd.h"
 
@@ -34,14 +35,15 @@ struct Progress {
 };
 
 struct Entry {
-  std::uint8_t used = 0;     // set last, cleared first
-  std::uint8_t current = 0;  // which progress counts
-  std::uint8_t records_input = 0;
+  std::uint64_t session_number = 0;
+  std::int64_t clock_ahead_us = 0;  // of boot_now() when it was opened: its times go on from there
   std::uint32_t slot = 0;
   std::uint32_t ring_generation = 0;
-  std::uint64_t session_number = 0;
   std::array<char, 26> session{};  // long id
   std::array<char, 10> day{};      // its folder: "2026-11-25"
+  std::uint8_t used = 0;           // set last, cleared first
+  std::uint8_t current = 0;        // which progress counts
+  std::uint8_t records_input = 0;
   Progress progress[2];
 };
 static_assert(std::is_trivially_copyable_v<Entry>);
@@ -82,12 +84,16 @@ class Table {
   /// used_max: entries from here on were never used.
   std::uint32_t used_max() const { return header_->used_max; }
 
+  /// clock_doubt is what recorders know of the clock.
+  ClockDoubt& clock_doubt() { return header_->clock_doubt; }
+
  private:
   struct Header {
     std::uint64_t magic;
     std::uint32_t version;
     std::uint32_t used_max;
     std::uint32_t entry_bytes;
+    ClockDoubt clock_doubt;
   };
   friend Result<UniqueFd> make_table_memory();
 

@@ -24,6 +24,8 @@ namespace {
 constexpr std::uint32_t kPerKindMax = 256;
 /// How long children have to end by themselves once their channels are closed.
 constexpr std::int64_t kEndMs = 1'000;
+/// How long the recordings of sessions that were ended take to be sealed.
+constexpr std::int64_t kSealMs = 3'000;
 
 std::uint32_t num_cpus() {
   cpu_set_t set;
@@ -342,8 +344,9 @@ void Supervisor::begin_shutdown(MonoTime now) {
   }
   state_ = State::kDraining;
   const auto limit_ms = static_cast<std::uint32_t>(service_.limits.shutdown_ms);
-  // The warden ends the sessions within its limit; a second more lets its answer arrive.
-  drain_deadline_ = after(now, (service_.limits.shutdown_ms + 1000) * kNsPerMs);
+  // The warden ends the sessions within its limit. It answers when their recordings are sealed:
+  // their ends wait for a sync, which begins within a second, and for their signatures.
+  drain_deadline_ = after(now, (service_.limits.shutdown_ms + kSealMs) * kNsPerMs);
   send_to(warden(), {.request = next_request_++},
           ipc::Shutdown{limit_ms, "the bastion is being stopped."});
 }

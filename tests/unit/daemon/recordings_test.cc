@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "daemon/recording/reader.h"
@@ -29,12 +31,13 @@ class Disk {
  public:
   int sync() {
     std::unique_lock lock(mutex_);
-    waits_ = true;
+    ++waiting_;
+    most_ = std::max(most_, waiting_);
     changed_.notify_all();
     changed_.wait(lock, [this] { return !held_; });
-    waits_ = false;
-    errno = error_;
-    return error_ == 0 ? 0 : -1;
+    --waiting_;
+    errno = once_ != 0 ? std::exchange(once_, 0) : error_;
+    return errno == 0 ? 0 : -1;
   }
   /// hold has the next sync wait; wait_for_sync is for one to have begun.
   void hold() {
@@ -43,7 +46,25 @@ class Disk {
   }
   bool wait_for_sync() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return waits_ && held_; });
+    return changed_.wait_for(lock, std::chrono::seconds(20),
+                             [this] { return waiting_ > 0 && held_; });
+  }
+  /// wait_for_two gives up soon: one is awaited in vain.
+  bool wait_for_two() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::milliseconds(300), [this] { return waiting_ > 1; });
+  }
+  /// fail_once ends it and all that come, one of them with this errno.
+  void fail_once(int error) {
+    const std::lock_guard lock(mutex_);
+    held_ = false;
+    once_ = error;
+    changed_.notify_all();
+  }
+  /// most is how many syncs there were at a time.
+  int most() {
+    const std::lock_guard lock(mutex_);
+    return most_;
   }
   /// release ends it, and all that come: with this errno, or 0.
   void release(int error) {
@@ -57,8 +78,10 @@ class Disk {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool held_ = false;
-  bool waits_ = false;
+  int waiting_ = 0;
+  int most_ = 0;
   int error_ = 0;
+  int once_ = 0;
 };
 
 /// Recorder is the part of one that keeps recordings, over a table and a ring that outlive it.
@@ -123,22 +146,23 @@ class RecordingsTest : public ::testing::Test {
     recorder.reset();
     recorder = std::make_unique<Recorder>(dir.path(), table_memory, disk);
   }
-  void open() {
+  void open(const std::string& session = kSession, std::uint32_t slot = kSlot,
+            std::uint64_t number = kNumber) {
     ipc::OpenRecording message;
-    message.session_number = kNumber;
-    message.slot = kSlot;
-    message.session = kSession;
+    message.session_number = number;
+    message.slot = slot;
+    message.session = session;
     message.start_us = kStartUs;
     recorder->recordings.open(message, port);
   }
   void record(std::string_view text) { ASSERT_TRUE(take(text)); }
-  Status take(std::string_view text) {
+  Status take(std::string_view text, std::uint32_t slot = kSlot, std::uint64_t number = kNumber) {
     const ByteView piece = as_bytes(text);
     EXPECT_TRUE(producer.put({.kind = static_cast<std::uint8_t>(recording::EntryKind::kStdout),
-                              .slot = kSlot,
+                              .slot = slot,
                               .channel = 0,
                               .time_us = kStartUs,
-                              .session = kNumber},
+                              .session = number},
                              std::span(&piece, 1)));
     const auto frame = consumer.frame(consumer.tail(), *consumer.head());
     const Status taken = recorder->recordings.take(port.generation, frame.value());
@@ -154,8 +178,8 @@ class RecordingsTest : public ::testing::Test {
     std::optional<recording::Problem> problem;
   };
   /// read gives what is in the file.
-  Found read() const {
-    const Bytes file = dir.read("2025-11-24/" + kSession + ".rec");
+  Found read(const std::string& session = kSession) const {
+    const Bytes file = dir.read("2025-11-24/" + session + ".rec");
     recording::Decompressor decompressor;
     recording::RecordingReader reader(decompressor, {});
     reader.feed(file);
@@ -204,6 +228,21 @@ TEST_F(RecordingsTest, AnEndIsSignedWhenTheDiskHasIt) {
   EXPECT_EQ(read().end->state, recording::EndState::kComplete);
 }
 
+TEST_F(RecordingsTest, AnEndHasTheTimeThatItsEntriesHave) {
+  constexpr std::uint64_t kMinuteUs = 60'000'000;
+  open();
+  record("echo");
+  // The clock was set ahead by an hour since.
+  recorder->table[0].clock_ahead_us -= 60 * std::int64_t{kMinuteUs};
+  start();
+  recorder->recordings.recover({port});
+  close();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  const auto now_us = static_cast<std::uint64_t>(wall_now()) * 1'000'000;
+  EXPECT_GT(read().end->end_us, now_us - 61 * kMinuteUs);
+  EXPECT_LT(read().end->end_us, now_us - 59 * kMinuteUs);
+}
+
 TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
   open();
   record("echo");
@@ -228,6 +267,23 @@ TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
   EXPECT_EQ(found.end->state, recording::EndState::kFailed);
 }
 
+TEST_F(RecordingsTest, OneWhoseFileIsRemovedWhileItsEndWaitsIsNotComplete) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  ASSERT_TRUE(disk.wait_for_sync());
+  std::filesystem::remove(dir.path() / "2025-11-24" / (kSession + ".rec"));
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
+  EXPECT_EQ(recorder->failed[0].why, "the file was removed");
+  disk.release(0);
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "failed");
+}
+
 TEST_F(RecordingsTest, ASuccessorMakesAnEndAnewThatWasNotKnownToBeKept) {
   open();
   record("echo");
@@ -245,6 +301,25 @@ TEST_F(RecordingsTest, ASuccessorMakesAnEndAnewThatWasNotKnownToBeKept) {
   ASSERT_EQ(recorder->sealed.size(), 1U);
   EXPECT_EQ(recorder->sealed[0].state, "complete");
   EXPECT_EQ(read().text, "echo");
+}
+
+TEST_F(RecordingsTest, ASuccessorOnAFullDiskHasWhatThatHadPromised) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  disk.release(0);
+  start();
+  recorder->recordings.set_reserve(std::uint64_t{1} << 62);
+  recorder->recordings.recover({port});
+  ASSERT_FALSE(read().end);
+  EXPECT_TRUE(recorder->failed.empty());
+  close();
+  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  recorder->answer_signatures();
+  ASSERT_EQ(recorder->sealed.size(), 1U);
+  EXPECT_EQ(recorder->sealed[0].state, "complete");
 }
 
 TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
@@ -268,6 +343,27 @@ TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
   recorder->answer_signatures();
   ASSERT_EQ(recorder->sealed.size(), 1U);
   EXPECT_EQ(recorder->sealed[0].state, "interrupted");
+  EXPECT_GE(read().end->end_us, kStartUs) << "the time of what is the last in it";
+  EXPECT_LT(read().end->end_us, kStartUs + 60'000'000);
+}
+
+TEST_F(RecordingsTest, AFailureThatOneSyncHearsOfIsThatOfTheLastEnds) {
+  open();
+  record("echo");
+  close();
+  disk.hold();
+  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  ASSERT_TRUE(disk.wait_for_sync());
+  std::thread kernel([&] {
+    (void)disk.wait_for_two();
+    disk.fail_once(EIO);
+  });
+  recorder->recordings.end_all("the bastion ended");
+  kernel.join();
+  EXPECT_EQ(disk.most(), 1);
+  const Found found = read();
+  ASSERT_TRUE(found.end);
+  EXPECT_EQ(found.end->state, recording::EndState::kFailed);
 }
 
 TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {
@@ -299,6 +395,8 @@ TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {
 
 TEST_F(RecordingsTest, NothingIsTakenFromAWorkerFarBeyondItsCredit) {
   open();
+  const std::string other(26, 'b');
+  open(other, kSlot + 1, kNumber + 1);
   const std::string kept(60'000, 'x');
   std::uint64_t taken = 0;
   // As if the disk were full: no credit is added.
@@ -312,12 +410,16 @@ TEST_F(RecordingsTest, NothingIsTakenFromAWorkerFarBeyondItsCredit) {
   EXPECT_EQ(last.error().code, ErrorCode::kLimit);
   EXPECT_GT(taken, std::uint64_t{1} << 20) << "the end of a session has its room";
   EXPECT_LT(taken, std::uint64_t{4} << 20);
+  EXPECT_FALSE(take("x")) << "what fits again is not what came next";
+  EXPECT_TRUE(take("echo", kSlot + 1, kNumber + 1)) << "it is not to blame";
   EXPECT_EQ(read().text.size(), taken);
+  EXPECT_EQ(read(other).text, "echo");
   recorder->recordings.ring_retired(port.generation);
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+  ASSERT_TRUE(recorder->settle_until([&] { return recorder->asked.size() == 2; }));
   recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
+  ASSERT_EQ(recorder->sealed.size(), 2U);
   EXPECT_NE(recorder->sealed[0].state, "complete");
+  EXPECT_NE(recorder->sealed[1].state, "complete");
   EXPECT_EQ(read().text.size(), taken);
 }
 

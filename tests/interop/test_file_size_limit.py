@@ -96,7 +96,7 @@ def test_a_limit_below_what_is_recorded_already(lab, make_bastion, tmp_path):
             assert re.search(ENDED, error), error
         assert alice.ssh(DESTINATION, "echo passed").out == b"passed\n", "a small one fits"
         assert bastion.pids("recorder") == [recorder]
-        assert len(recordings.open_of(bastion)) == 2
+        process.wait_until(lambda: len(recordings.open_of(bastion)) == 2, what="the small one's end on the disk")
         limit_of(recorder)
     finally:
         traffic.end()

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <thread>
 
 #include "base/clock.h"
 #include "daemon/record_ring/record_ring.h"
@@ -35,6 +37,7 @@ class RecordingsLimit : public ::testing::Test {
     store_ = std::make_unique<Store>(
         UniqueFd(::open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
     ASSERT_TRUE(store_->lock(0));
+    store_->start_threads();
     ASSERT_TRUE(table_.map(table_memory_->get()));
     recordings_ = std::make_unique<Recordings>(
         *store_, table_, log_,
@@ -96,7 +99,12 @@ class RecordingsLimit : public ::testing::Test {
   /// ended has the session closed and its file signed, and gives the file's size.
   std::uint64_t ended() {
     recordings_->close({session_, true, ""});
-    recordings_->settle(mono_now());
+    // Its head is signed when the end is on the disk.
+    const MonoTime deadline = after(mono_now(), 20 * kNsPerSecond);
+    while (request_ == 0 && mono_now() < deadline) {
+      recordings_->settle(mono_now());
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     EXPECT_NE(request_, 0u);
     ipc::HeadSigned signature;
     signature.key = "ssh-ed25519 " + std::string(68, 'A');

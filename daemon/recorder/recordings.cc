@@ -1,7 +1,6 @@
 #include "daemon/recorder/recordings.h"
 
 #include "base/boot_clock.h"
-#include "base/limits.h"
 #include "daemon/audit/chain.h"
 
 #include <fcntl.h>
@@ -19,9 +18,6 @@ namespace {
 /// Disk beyond what frames need: what blocks add where they are small, end and signature.
 constexpr std::uint64_t kSlackBytes = 64 * 1024;
 constexpr std::uint64_t kSlackLeftMin = 16 * 1024;
-/// A worker puts so much more than it has credit for: where a session ends with all its channels
-/// open, the end of each, and the input that waits for its echo (4 KiB at most).
-constexpr std::uint64_t kBeyondCreditMax = limits::kChannelsMax * std::uint64_t{8192};
 constexpr std::size_t kSpareWriters = 16;
 /// How often the disk is tried again that refused, and asked how full it is.
 constexpr std::int64_t kTryAgainNs = 200 * kNsPerMs;
@@ -196,7 +192,7 @@ Status Recordings::take(std::uint32_t generation, const record::Frame& frame) {
     return {};  // the recorder before us has written it
   }
   if (recording->overdrawn ||
-      next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+      next.charged + frame.header.total_len > recording->granted + record::kBeyondCreditMax) {
     recording->overdrawn = true;
     return fail(ErrorCode::kLimit, "a session's frames go beyond the room that it has");
   }

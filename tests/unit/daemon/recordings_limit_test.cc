@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -33,9 +34,10 @@ class RecordingsLimit : public ::testing::Test {
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
     store_ = std::make_unique<Store>(
-        UniqueFd(::open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+        UniqueFd(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     ASSERT_TRUE(store_->lock(0));
     ASSERT_TRUE(table_.map(table_memory_->get()));
+    store_->start_threads();
     recordings_ = std::make_unique<Recordings>(
         *store_, table_, log_,
         Recordings::Outward{
@@ -96,7 +98,12 @@ class RecordingsLimit : public ::testing::Test {
   /// ended has the session closed and its file signed, and gives the file's size.
   std::uint64_t ended() {
     recordings_->close({session_, true, ""});
-    recordings_->settle(mono_now());
+    // Its end waits for the disk to have it.
+    const MonoTime deadline = after(mono_now(), 20 * kNsPerSecond);
+    while (request_ == 0 && mono_now() < deadline) {
+      recordings_->settle(mono_now());
+      usleep(5'000);
+    }
     EXPECT_NE(request_, 0u);
     ipc::HeadSigned signature;
     signature.key = "ssh-ed25519 " + std::string(68, 'A');

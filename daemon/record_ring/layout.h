@@ -92,5 +92,8 @@ constexpr std::size_t frame_bytes(std::size_t payload_len) {
 
 /// Credit with less than which a session reads no further packet. The worker says what it is for.
 inline constexpr std::size_t kPacketCredit = 48 * 1024;
+/// So much goes beyond a session's credit at most, where it ends with all its channels open. The
+/// worker keeps to it, and the recorder takes no more.
+inline constexpr std::size_t kBeyondCreditMax = std::size_t{2} << 20;
 
 }  // namespace bastion::daemon::record

@@ -1,7 +1,6 @@
 #include "daemon/recorder/recordings.h"
 
 #include "base/boot_clock.h"
-#include "base/limits.h"
 #include "daemon/audit/chain.h"
 
 #include <fcntl.h>
@@ -19,9 +18,6 @@ namespace {
 /// Disk beyond what frames need: what blocks add where they are small, end and signature.
 constexpr std::uint64_t kSlackBytes = 64 * 1024;
 constexpr std::uint64_t kSlackLeftMin = 16 * 1024;
-/// A worker puts so much more than it has credit for: where a session ends with all its channels
-/// open, the end of each, and the input that waits for its echo (4 KiB at most).
-constexpr std::uint64_t kBeyondCreditMax = limits::kChannelsMax * std::uint64_t{8192};
 constexpr std::size_t kSpareWriters = 16;
 /// How often the disk is tried again that refused, and asked how full it is.
 constexpr std::int64_t kTryAgainNs = 200 * kNsPerMs;
@@ -73,7 +69,7 @@ bool Recordings::has_space(std::uint64_t bytes) {
 void Recordings::open(const ipc::OpenRecording& message, const RingPort& ring) {
   if (const auto found = by_session_.find(message.session); found != by_session_.end()) {
     found->second->confirmed = true;
-    if (!found->second->failed && !found->second->next.ended) {
+    if (!found->second->failed && found->second->next.end_step == EndStep::kOpen) {
       outward_.opened({message.session, name_of(*found->second)});
     } else if (!found->second->closing) {
       outward_.failed({message.session, "its recording has ended"});
@@ -187,7 +183,7 @@ void Recordings::release_writer(Recording& recording) {
 
 Status Recordings::take(std::uint32_t generation, const record::Frame& frame) {
   Recording* recording = find(generation, frame.header.slot);
-  if (recording == nullptr || recording->next.ended != 0 ||
+  if (recording == nullptr || recording->next.end_step != EndStep::kOpen ||
       table_[recording->entry].session_number != frame.header.session) {
     return {};  // of a session that is sealed already
   }
@@ -196,7 +192,7 @@ Status Recordings::take(std::uint32_t generation, const record::Frame& frame) {
     return {};  // the recorder before us has written it
   }
   if (recording->overdrawn ||
-      next.charged + frame.header.total_len > recording->granted + kBeyondCreditMax) {
+      next.charged + frame.header.total_len > recording->granted + record::kBeyondCreditMax) {
     recording->overdrawn = true;
     return fail(ErrorCode::kLimit, "a session's frames go beyond the room that it has");
   }
@@ -249,7 +245,7 @@ bool Recordings::write_out(Recording& recording) {
   recording.unwritten.clear();
   recording.unwritten.shrink_to_fit();
   store_.written();
-  if (recording.next.ended == 1) {
+  if (recording.next.end_step == EndStep::kWritten) {
     recording.end_sync = store_.next_sync();
     ended_.push_back(&recording);
   } else {
@@ -312,7 +308,7 @@ int Recordings::allocate(Recording& recording, std::uint64_t up_to) {
 // top_up keeps a recording's credit and the disk behind it ahead of what comes.
 bool Recordings::top_up(Recording& recording) {
   Progress& next = recording.next;
-  if (recording.failed || recording.closing || next.ended != 0 ||
+  if (recording.failed || recording.closing || next.end_step != EndStep::kOpen ||
       recording.ring.consumer == nullptr) {
     return true;
   }
@@ -364,8 +360,7 @@ bool Recordings::top_up(Recording& recording) {
   return true;
 }
 
-// --- what time brings
-// -----------------------------------------------------------------------------
+// --- what time brings ----------------------------------------------------------------------------
 
 void Recordings::attend(Recording& recording) {
   if (std::ranges::find(attention_, &recording) == attention_.end()) {
@@ -377,7 +372,7 @@ bool Recordings::ring_in_use(std::uint32_t generation) const {
   const auto first = by_place_.lower_bound({generation, 0});
   for (auto at = first; at != by_place_.end() && at->first.first == generation; ++at) {
     const Recording& recording = *at->second;
-    if (recording.next.ended == 0 || recording.end_sync != 0 || !recording.unwritten.empty()) {
+    if (!end_is_kept(recording) || !recording.unwritten.empty()) {
       return true;
     }
   }
@@ -403,7 +398,7 @@ void Recordings::check_file(Recording& recording) {
   }
   log_.error("a recording's file was removed while it was written",
              {{"session", recording.session}});
-  if (recording.next.ended != 0) {
+  if (recording.next.end_step != EndStep::kOpen) {
     take_back_end(recording);
   }
   trouble_with(recording, ENOENT);
@@ -432,20 +427,21 @@ void Recordings::settle(MonoTime now) {
         continue;
       }
     }
-    if (recording->next.ended == 2) {
+    if (recording->next.end_step == EndStep::kSigned) {
       finish(*recording);
       continue;
     }
-    if (recording->closing && recording->next.ended == 0) {
+    if (recording->closing && recording->next.end_step == EndStep::kOpen) {
       end(*recording);
     }
-    if (end_is_kept(*recording) && recording->sign_request == 0) {
+    const bool is_kept = recording->next.end_step == EndStep::kKept;
+    if (is_kept && recording->sign_request == 0) {
       ask_signature(*recording);
     }
     if (recording->starved && !recording->closing) {
       (void)top_up(*recording);
     }
-    if (recording->next.ended == 1 && recording->sign_request == 0 && recording->end_sync == 0) {
+    if (is_kept && recording->sign_request == 0) {
       attend(*recording);
     }
   }

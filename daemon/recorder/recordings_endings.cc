@@ -74,7 +74,7 @@ void Recordings::end(Recording& recording) {
   writer.end(state, whole ? std::string_view() : std::string_view(recording.reason),
              time_us(recording), recording.next.mark, recording.unwritten);
   recording.next.writer = writer.state();
-  recording.next.ended = 1;
+  recording.next.end_step = EndStep::kWritten;
   recording.next.end_state = state;
   recording.next.end_head = writer.state().head;
   release_writer(recording);
@@ -84,8 +84,7 @@ void Recordings::end(Recording& recording) {
 
 // end_is_kept: it is on the disk, and stands.
 bool Recordings::end_is_kept(const Recording& recording) {
-  return recording.next.ended == 2 ||
-         (recording.next.ended == 1 && recording.end_sync == 0 && recording.unwritten.empty());
+  return recording.next.end_step >= EndStep::kKept;
 }
 
 // take_back_end: an end that says "complete" stands behind what is on the disk, not behind what may
@@ -121,6 +120,7 @@ void Recordings::settle_kept(std::uint64_t sync) {
       return false;
     }
     recording->end_sync = 0;
+    recording->next.end_step = EndStep::kKept;
     table_.commit(recording->entry, recording->next);
     attend(*recording);
     return true;
@@ -152,7 +152,7 @@ void Recordings::signed_head(std::uint32_t request, const ipc::HeadSigned& messa
     writer.resume(recording.next.writer);
     writer.sign({message.key, message.signature}, recording.unwritten);
     recording.next.writer = writer.state();
-    recording.next.ended = 2;
+    recording.next.end_step = EndStep::kSigned;
     if (!write_out(recording)) {
       return;
     }
@@ -195,7 +195,7 @@ void Recordings::lost(int error) {
     if (end_is_kept(*recording)) {
       continue;
     }
-    if (recording->next.ended != 0) {
+    if (recording->next.end_step != EndStep::kOpen) {
       take_back_end(*recording);
     }
     trouble_with(*recording, error);
@@ -208,7 +208,7 @@ void Recordings::end_all(std::string_view reason) {
   settle_syncs();
   for (const auto& [session, recording] : by_session_) {
     interrupt(*recording, reason);
-    if (recording->next.ended == 0 && recording->unwritten.empty()) {
+    if (recording->next.end_step == EndStep::kOpen && recording->unwritten.empty()) {
       end(*recording);
     }
     // Its mark stays: whoever starts next has it signed.

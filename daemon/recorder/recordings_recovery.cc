@@ -56,7 +56,7 @@ void Recordings::recover(const std::vector<RingPort>& rings) {
     Recording& adopted = adopt(std::move(recording));
     if (!has_ring) {
       interrupt(adopted, "the bastion ended");
-    } else if (next.ended != 0) {
+    } else if (next.end_step != EndStep::kOpen) {
       adopted.closing = true;
       attend(adopted);
     } else {
@@ -142,9 +142,9 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   recording->reason = end ? end->reason : "the bastion ended";
   Progress& next = recording->next;
   note(next);
-  next.ended = last.type == recording::BlockType::kSignature ? 2
-               : last.type == recording::BlockType::kEnd     ? 1
-                                                             : 0;
+  next.end_step = last.type == recording::BlockType::kSignature ? EndStep::kSigned
+                  : last.type == recording::BlockType::kEnd     ? EndStep::kWritten
+                                                                : EndStep::kOpen;
   next.end_state = end ? end->state : recording::EndState::kInterrupted;
   next.end_head = end_head;
   if (ftruncate(recording->file.get(), static_cast<off_t>(next.writer.head.offset)) != 0) {
@@ -152,7 +152,7 @@ void Recordings::seal_leftover(const OpenMark& mark) {
                {{"session", mark.session}, {"error", disk_error(errno)}});
     return;
   }
-  if (next.ended == 1) {
+  if (next.end_step == EndStep::kWritten) {
     recording->end_sync = store_.next_sync();
     store_.written();
   }
@@ -161,12 +161,12 @@ void Recordings::seal_leftover(const OpenMark& mark) {
   put_text(entry.day, mark.day);
   // How long it went on after its last entry nobody knows.
   entry.clock_ahead_us = static_cast<std::int64_t>(next.writer.last_time_us) - boot_now().ns / 1000;
-  entry.progress[0] = next.ended == 1 ? before_end : next;
+  entry.progress[0] = next.end_step == EndStep::kWritten ? before_end : next;
   recording->entry = table_.add(entry);
   if (recording->entry == kEntriesMax) {
     return;
   }
-  if (next.ended == 0) {
+  if (next.end_step == EndStep::kOpen) {
     log_.info("a recording is sealed that the end of the bastion interrupted",
               {{"session", mark.session}});
   }

@@ -22,15 +22,20 @@ namespace bastion::daemon::recorder {
 /// full. The memory is used as far as entries were.
 inline constexpr std::uint32_t kEntriesMax = 1U << 18;
 
+/// EndStep is how far a recording's end has come: none yet; its block is in the file; the disk is
+/// known to have it, and it stands; the signature's block is in the file, too. In the table
+/// kWritten never is: a successor makes such an end anew.
+enum class EndStep : std::uint8_t { kOpen, kWritten, kKept, kSigned };
+
 /// Progress is what changes with each block. Two of them in each entry, so that a recorder that
 /// dies while it writes one leaves the other.
 struct Progress {
   recording::WriterState writer;
-  recording::RingMark mark;         // of the ring: all before it is in the file
-  std::uint64_t charged = 0;        // bytes of frames so far
-  std::uint64_t allocated = 0;      // bytes of the file that the disk has promised
-  std::uint8_t ended = 0;           // 1: the end block is written; 2: the signature, too
-  recording::EndState end_state{};  // ended: what that block says, …
+  recording::RingMark mark;     // of the ring: all before it is in the file
+  std::uint64_t charged = 0;    // bytes of frames so far
+  std::uint64_t allocated = 0;  // bytes of the file that the disk has promised
+  EndStep end_step = EndStep::kOpen;
+  recording::EndState end_state{};  // where there is an end: what it says, …
   recording::Head end_head;         // … and its place
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/boot_clock.h"
 #include "base/limits.h"
 #include "proto/file_commands.h"
 
@@ -18,6 +19,12 @@ using recording::EntryKind;
 constexpr std::size_t kPacketFramesMax = record::frame_bytes(limits::kPacketLengthMax) +
                                          record::frame_bytes(EchoFilter::kWaitingMax) + 4096;
 static_assert(kPacketFramesMax <= record::kPacketCredit);
+/// What a session's end makes of each of its channels: the input that waits for its echo, what was
+/// hidden, what the user is told (less than 1 KiB), and that it closes.
+constexpr std::size_t kChannelEndMax = record::frame_bytes(EchoFilter::kWaitingMax) +
+                                       record::frame_bytes(10) + record::frame_bytes(1024) +
+                                       record::frame_bytes(0);
+static_assert(limits::kChannelsMax * kChannelEndMax + kPacketFramesMax <= record::kBeyondCreditMax);
 /// Room that is left for what comes without a packet: the ends of sessions.
 constexpr std::size_t kRoomKept = std::size_t{1} << 20;
 /// What waits for room: the events of the packet that was taken last. 2,500 requests in one, and
@@ -83,7 +90,7 @@ bool SessionRecording::put_frame(std::uint32_t channel, std::uint8_t kind, ByteV
   const record::FrameHeader header{.kind = kind,
                                    .slot = slot_,
                                    .channel = channel,
-                                   .time_us = begun_us_ + (mono_now().ns - begun_.ns) / 1000,
+                                   .time_us = begun_us_ + (boot_now().ns - begun_.ns) / 1000,
                                    .session = session_};
   const bool may_wait = kind == record::kKindFileWithDigest ||
                         kind == static_cast<std::uint8_t>(EntryKind::kFile) ||
@@ -94,11 +101,13 @@ bool SessionRecording::put_frame(std::uint32_t channel, std::uint8_t kind, ByteV
     waiting_bytes_ += bytes.size();
     return !lost_;
   }
-  if (lost_ || !ring_.put(header, std::span(&bytes, 1))) {
+  const std::uint64_t spent = spent_ + record::frame_bytes(bytes.size());
+  if (lost_ || spent > ring_.granted(slot_) + record::kBeyondCreditMax ||
+      !ring_.put(header, std::span(&bytes, 1))) {
     lost_ = true;
     return false;
   }
-  spent_ += record::frame_bytes(bytes.size());
+  spent_ = spent;
   return true;
 }
 

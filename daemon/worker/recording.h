@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/boot_clock.h"
 #include "daemon/audit/event.h"
 #include "daemon/ipc/message.h"
 #include "daemon/record_ring/record_ring.h"
@@ -107,7 +108,7 @@ class SessionRecording {
   proto::RecordPlan plan_;
   std::string force_command_;
   std::int64_t begun_us_;
-  MonoTime begun_ = mono_now();
+  MonoTime begun_ = boot_now();
   std::uint64_t spent_ = 0;
   bool lost_ = false;
   bool starved_ = false;  // has_room said no

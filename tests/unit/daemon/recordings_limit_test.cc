@@ -1,7 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -10,7 +10,6 @@
 #include <random>
 #include <span>
 #include <string>
-#include <thread>
 
 #include "base/clock.h"
 #include "daemon/record_ring/record_ring.h"
@@ -35,10 +34,10 @@ class RecordingsLimit : public ::testing::Test {
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
     store_ = std::make_unique<Store>(
-        UniqueFd(::open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+        UniqueFd(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     ASSERT_TRUE(store_->lock(0));
-    store_->start_threads();
     ASSERT_TRUE(table_.map(table_memory_->get()));
+    store_->start_threads();
     recordings_ = std::make_unique<Recordings>(
         *store_, table_, log_,
         Recordings::Outward{
@@ -99,11 +98,11 @@ class RecordingsLimit : public ::testing::Test {
   /// ended has the session closed and its file signed, and gives the file's size.
   std::uint64_t ended() {
     recordings_->close({session_, true, ""});
-    // Its head is signed when the end is on the disk.
+    // Its end waits for the disk to have it.
     const MonoTime deadline = after(mono_now(), 20 * kNsPerSecond);
     while (request_ == 0 && mono_now() < deadline) {
       recordings_->settle(mono_now());
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      usleep(5'000);
     }
     EXPECT_NE(request_, 0u);
     ipc::HeadSigned signature;

@@ -73,6 +73,23 @@ TEST(SessionRecording, HasRoomAsFarAsCreditGoes) {
   EXPECT_TRUE(recorded.recording.has_room());
 }
 
+// The recorder takes no more, and would end the worker with all its sessions.
+TEST(SessionRecording, IsLostBeforeItGoesFartherBeyondItsCreditThanIsTaken) {
+  Recorded recorded;
+  recorded.recorder.grant(kSlot, kPlenty);
+  const proto::ChannelInfo channel{.number = 1,
+                                   .type = proto::ChannelType::kSession,
+                                   .use = proto::ChannelUse::kShell,
+                                   .detail = "",
+                                   .origin = {}};
+  const std::string packet(32'000, 'x');
+  while (recorded.recording.data(channel, proto::Leg::kUpstream, false, as_bytes(packet))) {
+    ASSERT_LE(*recorded.recorder.head(), kPlenty + record::kBeyondCreditMax);
+  }
+  EXPECT_TRUE(recorded.recording.lost());
+  EXPECT_GT(*recorded.recorder.head(), kPlenty + record::kBeyondCreditMax - 2 * packet.size());
+}
+
 // A worker asks for each leg, and then whether the session is to be woken: credit that comes
 // between these questions must not leave a leg unread with nobody to wake it.
 TEST(SessionRecording, CreditThatComesWithinATurnCountsFromTheNextLook) {

@@ -348,7 +348,8 @@ def test_stopping_takes_no_longer_where_a_process_hangs(service):
     for kind in ("warden", "worker"):
         service.machine.run("sh", "-c", f"kill -STOP {service.processes()[kind][0].name}").ok()
     stopped = service.systemctl("stop", "bastiond", timeout=SHUTDOWN_SECONDS + 10).ok()
-    assert stopped.seconds < SHUTDOWN_SECONDS + 4
+    # Three seconds more for recordings to be sealed, and one for processes to end: a hanging warden uses up all.
+    assert stopped.seconds < SHUTDOWN_SECONDS + 3 + 1 + 2
     assert service.show("Result")["Result"] == "success"
 
 

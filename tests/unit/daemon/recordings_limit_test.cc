@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,6 +14,7 @@
 #include "daemon/record_ring/record_ring.h"
 #include "daemon/recorder/recordings.h"
 #include "daemon/recording/verify.h"
+#include "tests/support/program.h"
 
 /// The largest file that the recorder may make, and what the disk has promised: whatever a session
 /// sends, its file is ended within.
@@ -30,11 +30,8 @@ constexpr std::uint64_t kNumber = 3;
 class RecordingsLimit : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "bastiond-limit-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
     store_ = std::make_unique<Store>(
-        UniqueFd(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+        UniqueFd(::open(folder_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     ASSERT_TRUE(store_->lock(0));
     ASSERT_TRUE(table_.map(table_memory_->get()));
     store_->start_threads();
@@ -54,7 +51,6 @@ class RecordingsLimit : public ::testing::Test {
   void TearDown() override {
     recordings_.reset();
     store_.reset();
-    fs::remove_all(folder_);
   }
 
   void open() {
@@ -110,7 +106,7 @@ class RecordingsLimit : public ::testing::Test {
     signature.signature = Bytes(83, 1);
     recordings_->signed_head(request_, signature);
     EXPECT_EQ(sealed_, "failed");
-    std::ifstream in(folder_ / opened_, std::ios::binary);
+    std::ifstream in(folder_.path() / opened_, std::ios::binary);
     const std::string whole{std::istreambuf_iterator<char>(in), {}};
     recording::Verifier verifier(session_, {});
     verifier.feed(as_bytes(whole));
@@ -121,7 +117,7 @@ class RecordingsLimit : public ::testing::Test {
   }
 
   const std::string session_ = std::string(26, 'a');
-  fs::path folder_;
+  const test::TempDir folder_;
   Result<UniqueFd> table_memory_ = make_table_memory();
   Result<UniqueFd> ring_memory_ = record::make_memory();
   record::Consumer consumer_{*record::Mapping::map(ring_memory_->get())};
@@ -170,7 +166,7 @@ TEST_F(RecordingsLimit, OneThatIsSmallerThanAnyFileLetsNoneBegin) {
   open();
   EXPECT_EQ(opened_, "");
   EXPECT_EQ(failed_, "files may be no larger here: raise LimitFSIZE= or ulimit -f");
-  EXPECT_FALSE(fs::exists(folder_ / "2020-02-01" / (session_ + ".rec")));
+  EXPECT_FALSE(fs::exists(folder_.path() / "2020-02-01" / (session_ + ".rec")));
 }
 
 }  // namespace

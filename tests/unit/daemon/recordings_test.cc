@@ -170,6 +170,21 @@ class RecordingsTest : public ::testing::Test {
     consumer.pass(frame->end);
     return taken;
   }
+  /// write_end_that_waits leaves a recording's end in the file, and its sync held.
+  void write_end_that_waits() {
+    open();
+    record("echo");
+    close();
+    disk.hold();
+    ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  }
+  /// expect_sealed_as waits for the one recording's signature.
+  void expect_sealed_as(std::string_view state) {
+    ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
+    recorder->answer_signatures();
+    ASSERT_EQ(recorder->sealed.size(), 1U);
+    EXPECT_EQ(recorder->sealed[0].state, state);
+  }
   void close() { recorder->recordings.close({kSession, true, "the user left"}); }
 
   struct Found {
@@ -244,21 +259,14 @@ TEST_F(RecordingsTest, AnEndHasTheTimeThatItsEntriesHave) {
 }
 
 TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
-  open();
-  record("echo");
-  close();
-  disk.hold();
-  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  write_end_that_waits();
   ASSERT_TRUE(disk.wait_for_sync());
   EXPECT_TRUE(recorder->asked.empty());
   disk.release(ENOSPC);
   ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
   EXPECT_EQ(recorder->failed[0].why, "no space left on the disk");
   disk.release(0);
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
-  recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
-  EXPECT_EQ(recorder->sealed[0].state, "failed");
+  expect_sealed_as("failed");
   EXPECT_EQ(recorder->sealed[0].reason, "no space left on the disk");
   const Found found = read();
   EXPECT_EQ(found.text, "echo");
@@ -268,47 +276,29 @@ TEST_F(RecordingsTest, AnEndThatTheDiskDidNotKeepIsNoneOfACompleteRecording) {
 }
 
 TEST_F(RecordingsTest, OneWhoseFileIsRemovedWhileItsEndWaitsIsNotComplete) {
-  open();
-  record("echo");
-  close();
-  disk.hold();
-  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  write_end_that_waits();
   ASSERT_TRUE(disk.wait_for_sync());
   std::filesystem::remove(dir.path() / "2025-11-24" / (kSession + ".rec"));
   ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
   EXPECT_EQ(recorder->failed[0].why, "the file was removed");
   disk.release(0);
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
-  recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
-  EXPECT_EQ(recorder->sealed[0].state, "failed");
+  expect_sealed_as("failed");
 }
 
 TEST_F(RecordingsTest, ASuccessorMakesAnEndAnewThatWasNotKnownToBeKept) {
-  open();
-  record("echo");
-  close();
-  disk.hold();
-  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  write_end_that_waits();
   disk.release(0);
   start();
   recorder->recordings.recover({port});
   EXPECT_FALSE(read().end);
   close();  // the warden tells it again
   recorder->recordings.resync();
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
-  recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
-  EXPECT_EQ(recorder->sealed[0].state, "complete");
+  expect_sealed_as("complete");
   EXPECT_EQ(read().text, "echo");
 }
 
 TEST_F(RecordingsTest, ASuccessorOnAFullDiskHasWhatThatHadPromised) {
-  open();
-  record("echo");
-  close();
-  disk.hold();
-  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  write_end_that_waits();
   disk.release(0);
   start();
   recorder->recordings.set_reserve(std::uint64_t{1} << 62);
@@ -316,10 +306,7 @@ TEST_F(RecordingsTest, ASuccessorOnAFullDiskHasWhatThatHadPromised) {
   ASSERT_FALSE(read().end);
   EXPECT_TRUE(recorder->failed.empty());
   close();
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
-  recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
-  EXPECT_EQ(recorder->sealed[0].state, "complete");
+  expect_sealed_as("complete");
 }
 
 TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
@@ -339,20 +326,13 @@ TEST_F(RecordingsTest, WhereTheLastSyncFailsTheNextRecorderFindsNoEnd) {
   table_memory = *make_table_memory();
   start();
   recorder->recordings.sweep();
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
-  recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
-  EXPECT_EQ(recorder->sealed[0].state, "interrupted");
+  expect_sealed_as("interrupted");
   EXPECT_GE(read().end->end_us, kStartUs) << "the time of what is the last in it";
   EXPECT_LT(read().end->end_us, kStartUs + 60'000'000);
 }
 
 TEST_F(RecordingsTest, AFailureThatOneSyncHearsOfIsThatOfTheLastEnds) {
-  open();
-  record("echo");
-  close();
-  disk.hold();
-  ASSERT_TRUE(recorder->settle_until([&] { return read().end.has_value(); }));
+  write_end_that_waits();
   ASSERT_TRUE(disk.wait_for_sync());
   std::thread kernel([&] {
     (void)disk.wait_for_two();
@@ -384,10 +364,7 @@ TEST_F(RecordingsTest, AnEndThatAnotherServiceLeftIsSignedWhenTheDiskHasIt) {
   disk.release(EIO);
   ASSERT_TRUE(recorder->settle_until([&] { return !recorder->failed.empty(); }));
   disk.release(0);
-  ASSERT_TRUE(recorder->settle_until([&] { return !recorder->asked.empty(); }));
-  recorder->answer_signatures();
-  ASSERT_EQ(recorder->sealed.size(), 1U);
-  EXPECT_EQ(recorder->sealed[0].state, "failed");
+  expect_sealed_as("failed");
   const Found found = read();
   EXPECT_EQ(found.text, "echo");
   EXPECT_FALSE(found.problem);

@@ -32,6 +32,14 @@ struct Recorded {
   }
 };
 
+proto::ChannelInfo shell() {
+  return {.number = 1,
+          .type = proto::ChannelType::kSession,
+          .use = proto::ChannelUse::kShell,
+          .detail = "",
+          .origin = {}};
+}
+
 TEST(SessionRecording, GoesOnEvenlyWhateverBecomesOfTheClock) {
   // The clock was set ahead by more than fifty years once it had begun.
   constexpr std::int64_t kBegunUs = 1'000'000;
@@ -45,14 +53,9 @@ TEST(SessionRecording, GoesOnEvenlyWhateverBecomesOfTheClock) {
       kBegunUs};
   const MonoTime begun = mono_now();
   recorded.recorder.grant(kSlot, kPlenty);
-  const proto::ChannelInfo channel{.number = 1,
-                                   .type = proto::ChannelType::kSession,
-                                   .use = proto::ChannelUse::kShell,
-                                   .detail = "",
-                                   .origin = {}};
   std::int64_t last_us = kBegunUs;
   for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(recording.data(channel, proto::Leg::kUpstream, false, as_bytes("x")));
+    ASSERT_TRUE(recording.data(shell(), proto::Leg::kUpstream, false, as_bytes("x")));
   }
   const std::int64_t passed_us = (mono_now().ns - begun.ns) / 1000 + 1'000'000;
   while (recorded.recorder.tail() < *recorded.recorder.head()) {
@@ -77,13 +80,8 @@ TEST(SessionRecording, HasRoomAsFarAsCreditGoes) {
 TEST(SessionRecording, IsLostBeforeItGoesFartherBeyondItsCreditThanIsTaken) {
   Recorded recorded;
   recorded.recorder.grant(kSlot, kPlenty);
-  const proto::ChannelInfo channel{.number = 1,
-                                   .type = proto::ChannelType::kSession,
-                                   .use = proto::ChannelUse::kShell,
-                                   .detail = "",
-                                   .origin = {}};
   const std::string packet(32'000, 'x');
-  while (recorded.recording.data(channel, proto::Leg::kUpstream, false, as_bytes(packet))) {
+  while (recorded.recording.data(shell(), proto::Leg::kUpstream, false, as_bytes(packet))) {
     ASSERT_LE(*recorded.recorder.head(), kPlenty + record::kBeyondCreditMax);
   }
   EXPECT_TRUE(recorded.recording.lost());

@@ -3,23 +3,17 @@
 #include <gtest/gtest.h>
 
 #include "proto/transport.h"
-#include "tests/support/raw_peer.h"
+#include "tests/unit/proto/duels.h"
 
 namespace bastion::proto {
 namespace {
 
 using test::channel_data;
 using test::Duel;
+using test::expect_refused;
+using test::kBothRoles;
 using test::Leg;
 using test::TransportPair;
-
-void expect_refused(const Duel& duel, ErrorCode code = ErrorCode::kProtocol) {
-  ASSERT_TRUE(duel.leg.error.has_value());
-  EXPECT_EQ(duel.leg.error->code, code) << duel.leg.error->text;
-  EXPECT_TRUE(duel.leg.delivered.empty());
-}
-
-constexpr Role kBothRoles[] = {Role::kServer, Role::kClient};
 
 Bytes ext_info(std::uint32_t count, std::initializer_list<std::string_view> texts) {
   Writer writer;

@@ -6,23 +6,17 @@
 #include <cstdlib>
 
 #include "proto/transport.h"
-#include "tests/support/raw_peer.h"
+#include "tests/unit/proto/duels.h"
 
 namespace bastion::proto {
 namespace {
 
 using test::channel_data;
 using test::Duel;
+using test::expect_refused;
+using test::kBothRoles;
 using test::Leg;
 using test::TransportPair;
-
-void expect_refused(const Duel& duel, ErrorCode code = ErrorCode::kProtocol) {
-  ASSERT_TRUE(duel.leg.error.has_value());
-  EXPECT_EQ(duel.leg.error->code, code) << duel.leg.error->text;
-  EXPECT_TRUE(duel.leg.delivered.empty());
-}
-
-constexpr Role kBothRoles[] = {Role::kServer, Role::kClient};
 
 TEST(StrictKex, IsInEffectOnlyIfBothSay) {
   for (const Role role : kBothRoles) {
